@@ -1,0 +1,192 @@
+//! The audit events that authentik keeps. Only an attached database has them.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::app::RequestId;
+use crate::auth::rbac::Model;
+use crate::drf::params::Query;
+use crate::drf::resource::View;
+use crate::drf::rules::parse_timedelta;
+use crate::error::ApiError;
+
+/// The app that authentik names in the events of its API's writes.
+const APP: &str = "authentik.events.middleware";
+/// What stands for the values of keys that sound like secrets.
+const MASK: &str = "********************";
+/// Words that make a key sound like a secret.
+const SECRETS: [&str; 8] =
+    ["password", "token", "secret", "key", "authorization", "cookie", "signature", "credential"];
+
+/// Where a request came from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    method: String,
+    path: String,
+    args: Map<String, Value>,
+    user_agent: String,
+    request_id: String,
+    client_ip: IpAddr,
+    /// The host that the client asked, without the port.
+    pub host: String,
+}
+
+impl Origin {
+    /// Read it from a request's head.
+    pub fn of(parts: &Parts) -> Self {
+        let text = |name| header_text(&parts.headers, name).to_owned();
+        let query = Query::parse(parts.uri.query());
+        let host = text(header::HOST);
+        Self {
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            args: query.iter().map(|(key, value)| (key.to_owned(), mask(key, value))).collect(),
+            user_agent: text(header::USER_AGENT),
+            request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+            client_ip: client_ip(parts),
+            host: host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name).to_lowercase(),
+        }
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn mask(key: &str, value: &str) -> Value {
+    let key = key.to_lowercase();
+    Value::String(if SECRETS.iter().any(|word| key.contains(word)) {
+        MASK.to_owned()
+    } else {
+        value.to_owned()
+    })
+}
+
+/// The first address of `X-Forwarded-For`, else the peer's. Like authentik itself, this trusts the proxy in front.
+fn client_ip(parts: &Parts) -> IpAddr {
+    let forwarded =
+        parts.headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = forwarded.split(',').next().and_then(|address| address.trim().parse().ok());
+    let peer = || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    first.or_else(peer).unwrap_or(IpAddr::from([255, 255, 255, 255]))
+}
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It was made.
+    Created,
+    /// It was saved, changed or not.
+    Updated,
+    /// It was deleted.
+    Deleted,
+    /// Its secret was shown.
+    SecretViewed,
+}
+
+impl Change {
+    fn action(self) -> &'static str {
+        match self {
+            Self::Created => "model_created",
+            Self::Updated => "model_updated",
+            Self::Deleted => "model_deleted",
+            Self::SecretViewed => "secret_view",
+        }
+    }
+}
+
+/// [`record`] with [`Change::Created`].
+///
+/// # Errors
+/// The database failed.
+pub async fn created(
+    view: View<'_>,
+    connection: &mut PgConnection,
+    model: &Model,
+    pk: Uuid,
+    name: &str,
+) -> Result<(), ApiError> {
+    record(view, connection, Change::Created, model, pk, name).await
+}
+
+/// [`record`] with [`Change::Deleted`].
+///
+/// # Errors
+/// The database failed.
+pub async fn deleted(
+    view: View<'_>,
+    connection: &mut PgConnection,
+    model: &Model,
+    pk: Uuid,
+    name: &str,
+) -> Result<(), ApiError> {
+    record(view, connection, Change::Deleted, model, pk, name).await
+}
+
+/// [`record`] with [`Change::SecretViewed`].
+///
+/// # Errors
+/// The database failed.
+pub async fn secret_viewed(
+    view: View<'_>,
+    connection: &mut PgConnection,
+    model: &Model,
+    pk: Uuid,
+    name: &str,
+) -> Result<(), ApiError> {
+    record(view, connection, Change::SecretViewed, model, pk, name).await
+}
+
+/// Write the event that authentik would write, in the transaction of the change itself. On our own database nothing
+/// is written.
+///
+/// # Errors
+/// The database failed.
+pub async fn record(
+    view: View<'_>,
+    connection: &mut PgConnection,
+    change: Change,
+    model: &Model,
+    pk: Uuid,
+    name: &str,
+) -> Result<(), ApiError> {
+    if !view.app.database.layout.is_attached() {
+        return Ok(());
+    }
+    let (caller, origin, now) = (view.caller, view.origin, view.app.clock.now());
+    let retention = parse_timedelta(&caller.tenant.event_retention).unwrap_or(chrono::Duration::days(365));
+    let key = if change == Change::SecretViewed { "secret" } else { "model" };
+    let context = json!({
+        key: { "pk": pk.simple().to_string(), "app": model.app_label, "name": name, "model_name": model.model },
+        "http_request": {
+            "args": origin.args,
+            "path": origin.path,
+            "method": origin.method,
+            "request_id": origin.request_id,
+            "user_agent": origin.user_agent,
+        },
+    });
+    sqlx::query(
+        "INSERT INTO authentik_events_event \
+         (event_uuid, action, app, context, client_ip, created, \"user\", expires, expiring, brand) \
+         VALUES ($1, $2, $3, $4, $5::inet, $6, $7, $8, TRUE, $9)",
+    )
+    .bind(view.app.ids.next())
+    .bind(change.action())
+    .bind(APP)
+    .bind(context)
+    .bind(origin.client_ip.to_string())
+    .bind(now)
+    .bind(json!({ "pk": caller.id, "email": caller.email, "username": caller.username }))
+    .bind(now + retention)
+    .bind(caller.tenant.brand.clone().unwrap_or_else(|| json!({})))
+    .execute(connection)
+    .await?;
+    Ok(())
+}

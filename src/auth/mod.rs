@@ -1,0 +1,126 @@
+//! Who asks: a bearer token becomes a [`Caller`] with one statement.
+
+pub mod rbac;
+
+use std::collections::HashSet;
+
+use axum::http::{HeaderMap, header};
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::db::{Layout, Tenant};
+use crate::error::ApiError;
+
+/// An active user with a valid API token.
+#[derive(Debug, Clone, FromRow)]
+pub struct Caller {
+    /// `authentik_core_user.id`
+    pub id: i32,
+    /// Login name.
+    pub username: String,
+    /// Email address.
+    pub email: String,
+    /// `internal`, `external`, `service_account` or `internal_service_account`.
+    #[sqlx(rename = "type")]
+    pub kind: String,
+    /// Member of a superuser group, directly or through its ancestors.
+    pub superuser: bool,
+    /// Own roles and those of the groups and their ancestors.
+    roles: Vec<Uuid>,
+    /// `app_label.codename` of what the roles may do with every object.
+    permissions: Vec<String>,
+    #[sqlx(skip)]
+    granted: HashSet<String>,
+    /// What the installation's administrators set.
+    #[sqlx(flatten)]
+    pub tenant: Tenant,
+}
+
+impl Caller {
+    /// The roles, to grant something to their holder or to look for object permissions.
+    pub fn roles(&self) -> &[Uuid] {
+        &self.roles
+    }
+}
+
+/// The key of an `Authorization: Bearer` header; `None` for no header, another scheme or no key, which authentik
+/// treats all alike: as no credentials.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    let key = key.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
+}
+
+/// Find the caller by a token's key.
+///
+/// # Errors
+/// [`ApiError::AuthenticationFailed`] for an unknown or expired key, another intent, an inactive user.
+pub async fn authenticate(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    key: &str,
+    host: &str,
+    now: DateTime<Utc>,
+) -> Result<Caller, ApiError> {
+    if key.contains('\0') {
+        return Err(ApiError::AuthenticationFailed);
+    }
+    let (tenant_columns, tenant_joins) = layout.tenant();
+    let mut query = QueryBuilder::<Postgres>::new("WITH RECURSIVE host (name) AS (SELECT ");
+    query.push_bind(host).push(
+        "::text), caller AS (\
+           SELECT u.id, u.username, u.email, u.type FROM authentik_core_token k \
+           JOIN authentik_core_user u ON u.id = k.user_id \
+           WHERE k.intent = 'api' AND u.is_active AND k.key = ",
+    );
+    query
+        .push_bind(key)
+        .push(" AND NOT (k.expiring AND k.expires IS NOT NULL AND k.expires <= ")
+        .push_bind(now);
+    query.push(
+        ")), groups (id) AS (\
+           SELECT m.group_id FROM caller JOIN ",
+    );
+    query.push(layout.user_groups()).push(
+        " m ON m.user_id = caller.id UNION \
+           SELECT a.parent_id FROM groups JOIN authentik_core_groupparentage a ON a.child_id = groups.id\
+         ), roles (id) AS (\
+           SELECT r.role_id FROM caller JOIN authentik_core_user_roles r ON r.user_id = caller.id UNION \
+           SELECT r.role_id FROM groups JOIN authentik_core_group_roles r ON r.group_id = groups.id\
+         ) SELECT caller.*, \
+           EXISTS (SELECT 1 FROM groups JOIN authentik_core_group g ON g.group_uuid = groups.id WHERE g.is_superuser) \
+             AS superuser, \
+           ARRAY(SELECT id FROM roles) AS roles, \
+           ARRAY(SELECT c.app_label || '.' || p.codename FROM roles \
+             JOIN guardian_rolemodelpermission m ON m.role_id = roles.id \
+             JOIN auth_permission p ON p.id = m.permission_id \
+             JOIN django_content_type c ON c.id = p.content_type_id) AS permissions",
+    );
+    query.push(tenant_columns).push(" FROM caller").push(tenant_joins);
+    let caller: Option<Caller> = query.build_query_as().fetch_optional(connection).await?;
+    let mut caller = caller.ok_or(ApiError::AuthenticationFailed)?;
+    caller.granted = std::mem::take(&mut caller.permissions).into_iter().collect();
+    Ok(caller)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("Bearer abc", Some("abc"))]
+    #[case("bearer abc", Some("abc"))]
+    #[case("Bearer ", None)]
+    #[case("Bearer", None)]
+    #[case("Basic dTpw", None)]
+    #[case("", None)]
+    fn reads_the_header(#[case] value: &str, #[case] expected: Option<&str>) {
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap())]);
+        assert_eq!(bearer(&headers), expected);
+    }
+}

@@ -1,0 +1,221 @@
+//! What a caller may do. A [`Scope`] can only be made here, and no list or look-up can be built without one: to forget
+//! the permission check does not compile.
+
+use std::collections::HashSet;
+
+use sqlx::{PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::Caller;
+use crate::error::ApiError;
+
+/// A Django model: the owner of four permissions and of the names in error messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Model {
+    /// Such as `authentik_stages_email`.
+    pub app_label: &'static str,
+    /// The class, such as `EmailStage`.
+    pub name: &'static str,
+    /// The model's name in permissions and content types, such as `emailstage`.
+    pub model: &'static str,
+}
+
+/// Django's four permissions on a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `view_…`
+    View,
+    /// `add_…`
+    Add,
+    /// `change_…`
+    Change,
+    /// `delete_…`
+    Delete,
+}
+
+impl Verb {
+    /// All four, in Django's order.
+    pub const ALL: [Self; 4] = [Self::Add, Self::Change, Self::Delete, Self::View];
+
+    /// The first word of the codename.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Add => "add",
+            Self::Change => "change",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl Model {
+    /// Such as `view_emailstage`.
+    pub fn codename(&self, verb: Verb) -> String {
+        format!("{}_{}", verb.word(), self.model)
+    }
+
+    /// Such as `authentik_stages_email.view_emailstage`.
+    pub fn permission(&self, verb: Verb) -> String {
+        format!("{}.{}", self.app_label, self.codename(verb))
+    }
+
+    /// Such as `authentik_stages_email.emailstage`.
+    pub fn label(&self) -> String {
+        format!("{}.{}", self.app_label, self.model)
+    }
+}
+
+/// Which rows a caller sees.
+#[derive(Debug, Clone)]
+pub struct Scope(Rows);
+
+#[derive(Debug, Clone)]
+enum Rows {
+    All,
+    /// Rows with an object permission for one of the roles.
+    Granted {
+        roles: Vec<Uuid>,
+        app_label: &'static str,
+        codename: String,
+        empty_is_denied: bool,
+    },
+    /// Rows that a condition ties to the caller, beside the granted ones.
+    Owned {
+        user: i32,
+        column: &'static str,
+        granted: Box<Scope>,
+    },
+}
+
+impl Scope {
+    /// Whether a caller who sees no row at all is refused, rather than shown an empty list.
+    pub fn empty_is_denied(&self) -> bool {
+        matches!(self.0, Rows::Granted { empty_is_denied: true, .. })
+    }
+
+    /// Add the condition to a WHERE clause; `pk` is the SQL of the row's key.
+    pub fn push(&self, query: &mut QueryBuilder<Postgres>, pk: &str) {
+        match &self.0 {
+            Rows::All => {
+                query.push("TRUE");
+            }
+            Rows::Granted { roles, app_label, codename, .. } => {
+                query.push("(").push(pk).push(
+                    ")::text IN (SELECT o.object_pk FROM guardian_roleobjectpermission o \
+                     JOIN auth_permission a ON a.id = o.permission_id \
+                     JOIN django_content_type c ON c.id = a.content_type_id WHERE c.app_label = ",
+                );
+                query.push_bind(*app_label).push(" AND a.codename = ").push_bind(codename.clone());
+                query.push(" AND o.role_id = ANY(").push_bind(roles.clone()).push("))");
+            }
+            Rows::Owned { user, column, granted } => {
+                query.push("(").push(*column).push(" = ").push_bind(*user).push(" OR ");
+                granted.push(query, pk);
+                query.push(")");
+            }
+        }
+    }
+}
+
+impl Caller {
+    /// Whether the caller may do this to every object of the model.
+    pub fn may(&self, model: &Model, verb: Verb) -> bool {
+        self.holds(&model.permission(verb))
+    }
+
+    /// Whether the caller holds a permission by its full name.
+    pub fn holds(&self, permission: &str) -> bool {
+        self.superuser || self.granted.contains(permission)
+    }
+
+    /// The permission, or 403.
+    pub fn require(&self, model: &Model, verb: Verb) -> Result<(), ApiError> {
+        if self.may(model, verb) { Ok(()) } else { Err(ApiError::PermissionDenied) }
+    }
+
+    /// The rows of `model` that the caller may view.
+    pub fn scope(&self, model: &Model) -> Scope {
+        if self.may(model, Verb::View) {
+            return Scope(Rows::All);
+        }
+        Scope(Rows::Granted {
+            roles: self.roles.clone(),
+            app_label: model.app_label,
+            codename: model.codename(Verb::View),
+            empty_is_denied: self.kind != "internal_service_account",
+        })
+    }
+
+    /// As [`Self::scope`], and the rows whose `column` (SQL) is the caller's id.
+    pub fn scope_with_own(&self, model: &Model, column: &'static str) -> Scope {
+        let granted = self.scope(model);
+        match granted.0 {
+            Rows::All => granted,
+            _ => Scope(Rows::Owned { user: self.id, column, granted: Box::new(granted) }),
+        }
+    }
+
+    /// The permission on every object or on this one, or 403.
+    pub async fn require_on(
+        &self,
+        connection: &mut PgConnection,
+        model: &Model,
+        codename: &str,
+        object_pk: &str,
+    ) -> Result<(), ApiError> {
+        if self.may_on(connection, model, codename, object_pk).await? {
+            Ok(())
+        } else {
+            Err(ApiError::PermissionDenied)
+        }
+    }
+
+    /// Whether the caller has the permission on every object of the model or on this one.
+    pub async fn may_on(
+        &self,
+        connection: &mut PgConnection,
+        model: &Model,
+        codename: &str,
+        object_pk: &str,
+    ) -> Result<bool, ApiError> {
+        if self.holds(&format!("{}.{codename}", model.app_label)) {
+            return Ok(true);
+        }
+        let granted = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM guardian_roleobjectpermission o \
+             JOIN auth_permission a ON a.id = o.permission_id JOIN django_content_type c ON c.id = a.content_type_id \
+             WHERE c.app_label = $1 AND a.codename = $2 AND o.role_id = ANY($3) AND o.object_pk = $4)",
+        )
+        .bind(model.app_label)
+        .bind(codename)
+        .bind(&self.roles)
+        .bind(object_pk)
+        .fetch_one(connection)
+        .await?;
+        Ok(granted)
+    }
+
+    /// Which of these objects of `model` the caller may view; `None` for all of them.
+    pub async fn visible(
+        &self,
+        connection: &mut PgConnection,
+        model: &Model,
+        pks: Vec<String>,
+    ) -> Result<Option<HashSet<String>>, ApiError> {
+        if pks.is_empty() || self.may(model, Verb::View) {
+            return Ok(None);
+        }
+        let granted: Vec<String> = sqlx::query_scalar(
+            "SELECT o.object_pk FROM guardian_roleobjectpermission o \
+             JOIN auth_permission a ON a.id = o.permission_id JOIN django_content_type c ON c.id = a.content_type_id \
+             WHERE c.app_label = $1 AND a.codename = $2 AND o.role_id = ANY($3) AND o.object_pk = ANY($4)",
+        )
+        .bind(model.app_label)
+        .bind(model.codename(Verb::View))
+        .bind(&self.roles)
+        .bind(pks)
+        .fetch_all(connection)
+        .await?;
+        Ok(Some(granted.into_iter().collect()))
+    }
+}

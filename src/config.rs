@@ -1,0 +1,300 @@
+//! Settings: read from the environment once, checked once. [`SETTINGS`] is the table that the README prints.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use chrono::Duration;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use crate::db::Release;
+use crate::drf::rules::parse_timedelta;
+
+/// One setting.
+pub struct Setting {
+    /// The environment variable; authentik's name where it has one.
+    pub name: &'static str,
+    /// What holds when it isn't set.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn setting(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, default, help }
+}
+
+/// Every setting there is.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "DATABASE_URL",
+        "",
+        "a PostgreSQL server, such as `postgres://user:password@host/name`; goes before the next seven",
+    ),
+    setting(
+        "AUTHENTIK_POSTGRESQL__HOST",
+        "",
+        "host or socket directory of a PostgreSQL server; unset, an embedded one is started",
+    ),
+    setting("AUTHENTIK_POSTGRESQL__PORT", "5432", "its port"),
+    setting("AUTHENTIK_POSTGRESQL__USER", "authentik", "its user"),
+    setting("AUTHENTIK_POSTGRESQL__PASSWORD", "", "the user's password"),
+    setting("AUTHENTIK_POSTGRESQL__NAME", "authentik", "the database's name"),
+    setting(
+        "AUTHENTIK_POSTGRESQL__SSLMODE",
+        "prefer",
+        "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`",
+    ),
+    setting("AUTHENTIK_POSTGRESQL__SSLROOTCERT", "", "file with the certificates to trust"),
+    setting("DATA_DIR", "./data", "where the embedded PostgreSQL keeps its files"),
+    setting(
+        "PG_BIN_DIR",
+        "",
+        "directory of the PostgreSQL programs for the embedded one; unset, the usual places are searched",
+    ),
+    setting("AUTHENTIK_LISTEN__HTTP", "127.0.0.1:9000", "address and port to serve on"),
+    setting("AUTHENTIK_LOG_LEVEL", "info", "`trace`, `debug`, `info`, `warning` or `error`"),
+    setting(
+        "AUTHENTIK_BOOTSTRAP_TOKEN",
+        "",
+        "key of the first API token, made at the first start; unset, one is generated and printed",
+    ),
+    setting("AUTHENTIK_BOOTSTRAP_EMAIL", "root@localhost", "email address of the first user, `akadmin`"),
+    setting(
+        "AUTHENTIK_EMAIL__TEMPLATE_DIR",
+        "/templates",
+        "directory of custom email templates (`**/*.html`)",
+    ),
+    setting("AUTHENTIK_STAGES__POOL_SIZE", "10", "connections to PostgreSQL, at most"),
+    setting(
+        "AUTHENTIK_POSTGRESQL__USE_PGBOUNCER",
+        "false",
+        "`true` behind a PgBouncer in transaction mode: no prepared statement outlives its use",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__FLOW_SET",
+        "apply",
+        "what `flow_set` in a request does: `apply` binds the flows, `ignore` is authentik since 2025.12",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__RELEASE",
+        "2026.5",
+        "`2025.12`, `2026.2` or `2026.5`: whose enumerations, templates and version are answered, on our own database",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION",
+        "minutes=30",
+        "how long invitations and API tokens without an expiry live, on our own database",
+    ),
+];
+
+/// Which PostgreSQL to use.
+#[derive(Clone)]
+pub enum DatabaseSettings {
+    /// A server that somebody else runs.
+    External(Box<PgConnectOptions>),
+    /// A private one that we run; the directory, where one was set.
+    Embedded(Option<PathBuf>),
+}
+
+/// What `flow_set` in a request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowSetMode {
+    /// Flows are created and bound.
+    Apply,
+    /// Nothing.
+    Ignore,
+}
+
+/// All settings, checked.
+#[derive(Clone)]
+pub struct Settings {
+    /// Which PostgreSQL.
+    pub database: DatabaseSettings,
+    /// Connections at most.
+    pub pool_size: u32,
+    /// Whether a pooler hands out server connections by the transaction.
+    pub pgbouncer: bool,
+    /// Where to serve.
+    pub listen: SocketAddr,
+    /// As `tracing` spells it.
+    pub log_level: tracing::Level,
+    /// Key of the first token.
+    pub bootstrap_token: Option<String>,
+    /// Address of the first user.
+    pub bootstrap_email: String,
+    /// Custom email templates.
+    pub template_dir: PathBuf,
+    /// What `flow_set` in a request does.
+    pub flow_set: FlowSetMode,
+    /// Whose enumerations and templates hold on our own database.
+    pub release: Release,
+    /// Life of invitations and tokens without an expiry.
+    pub default_token_duration: Duration,
+}
+
+impl Settings {
+    /// Read the environment.
+    ///
+    /// # Errors
+    /// One line that names the variable and what it has to be. Values stay out of it: they may be secrets.
+    pub fn from_env() -> anyhow::Result<Self> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// Read from anywhere; an empty value counts as unset.
+    ///
+    /// # Errors
+    /// As [`Self::from_env`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let source = Source(&variable);
+        Ok(Self {
+            database: database(&source)?,
+            pool_size: source.parse("AUTHENTIK_STAGES__POOL_SIZE", "a number from 1 to 1000", |text| {
+                text.parse().ok().filter(|size| (1..=1000).contains(size))
+            })?,
+            pgbouncer: source
+                .parse("AUTHENTIK_POSTGRESQL__USE_PGBOUNCER", "true or false", |text| text.parse().ok())?,
+            listen: source.parse(
+                "AUTHENTIK_LISTEN__HTTP",
+                "an address and a port, such as 127.0.0.1:9000",
+                |text| text.parse().ok(),
+            )?,
+            log_level: source.parse(
+                "AUTHENTIK_LOG_LEVEL",
+                "trace, debug, info, warning or error",
+                |text| match text.to_lowercase().as_str() {
+                    "warning" => Some(tracing::Level::WARN),
+                    other => tracing::Level::from_str(other).ok(),
+                },
+            )?,
+            bootstrap_token: source.given("AUTHENTIK_BOOTSTRAP_TOKEN")?,
+            bootstrap_email: source.text("AUTHENTIK_BOOTSTRAP_EMAIL")?,
+            template_dir: source.text("AUTHENTIK_EMAIL__TEMPLATE_DIR")?.into(),
+            flow_set: source.parse("AUTHENTIK_STAGES__FLOW_SET", "apply or ignore", |text| match text {
+                "apply" => Some(FlowSetMode::Apply),
+                "ignore" => Some(FlowSetMode::Ignore),
+                _ => None,
+            })?,
+            release: source.parse("AUTHENTIK_STAGES__RELEASE", "2025.12, 2026.2 or 2026.5", Release::of)?,
+            default_token_duration: source.parse(
+                "AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION",
+                "a duration such as hours=3;minutes=1",
+                parse_timedelta,
+            )?,
+        })
+    }
+
+    /// Whether `flow_set` in a request is taken.
+    pub fn flow_set_is_applied(&self) -> bool {
+        self.flow_set == FlowSetMode::Apply
+    }
+}
+
+fn database(source: &Source<'_>) -> anyhow::Result<DatabaseSettings> {
+    if let Some(url) = source.given("DATABASE_URL")? {
+        // The parser's own error would print the URL, password included.
+        let options = Some(url.as_str())
+            .filter(|url| ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)))
+            .and_then(|url| PgConnectOptions::from_str(url).ok())
+            .ok_or_else(|| {
+                anyhow::anyhow!("DATABASE_URL: must be a URL such as postgres://user:password@host/name")
+            })?;
+        return Ok(DatabaseSettings::External(Box::new(options)));
+    }
+    let Some(host) = source.given("AUTHENTIK_POSTGRESQL__HOST")? else {
+        return Ok(DatabaseSettings::Embedded(source.given("DATA_DIR")?.map(PathBuf::from)));
+    };
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(&host)
+        .port(source.parse("AUTHENTIK_POSTGRESQL__PORT", "a port number", |text| text.parse().ok())?)
+        .username(&source.text("AUTHENTIK_POSTGRESQL__USER")?)
+        .database(&source.text("AUTHENTIK_POSTGRESQL__NAME")?)
+        .ssl_mode(source.parse(
+            "AUTHENTIK_POSTGRESQL__SSLMODE",
+            "disable, allow, prefer, require, verify-ca or verify-full",
+            |text| PgSslMode::from_str(text).ok(),
+        )?);
+    if let Some(password) = source.given("AUTHENTIK_POSTGRESQL__PASSWORD")? {
+        options = options.password(&password);
+    }
+    if let Some(file) = source.given("AUTHENTIK_POSTGRESQL__SSLROOTCERT")? {
+        options = options.ssl_root_cert(file);
+    }
+    Ok(DatabaseSettings::External(Box::new(options)))
+}
+
+struct Source<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Source<'_> {
+    /// The value that was set. As in authentik, `file:///path` stands for the content of that file and `env://NAME`
+    /// for another variable.
+    fn given(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let Some(value) = (self.0)(name).filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        if let Some(path) = value.strip_prefix("file://") {
+            let content = std::fs::read_to_string(path)
+                .map_err(|error| anyhow::anyhow!("{name}: cannot read the file that it names: {error}"))?;
+            return Ok(Some(content.trim_end_matches(['\r', '\n']).to_owned()));
+        }
+        Ok(match value.strip_prefix("env://") {
+            Some(other) => (self.0)(other),
+            None => Some(value),
+        })
+    }
+
+    fn text(&self, name: &str) -> anyhow::Result<String> {
+        let default =
+            SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default);
+        Ok(self.given(name)?.unwrap_or_else(|| default.to_owned()))
+    }
+
+    fn parse<T>(&self, name: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+        parse(&self.text(name)?).ok_or_else(|| anyhow::anyhow!("{name}: must be {expected}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> anyhow::Result<Settings> {
+        Settings::read(|name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn nothing_set_is_fine() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:9000");
+        assert!(matches!(settings.database, DatabaseSettings::Embedded(None)));
+    }
+
+    #[rstest]
+    #[case("AUTHENTIK_LISTEN__HTTP", "nine thousand")]
+    #[case("AUTHENTIK_LOG_LEVEL", "loud")]
+    #[case("AUTHENTIK_STAGES__POOL_SIZE", "many")]
+    #[case("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
+    #[case("AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION", "soon")]
+    #[case("DATABASE_URL", "mysql:// secret")]
+    fn a_wrong_value_is_one_line_without_the_value(#[case] name: &str, #[case] value: &str) {
+        let error = read(&[(name, value)]).err().unwrap().to_string();
+        assert!(error.starts_with(&format!("{name}: must be ")), "{error}");
+        assert!(!error.contains(value) && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn the_host_makes_it_external() {
+        let settings =
+            read(&[("AUTHENTIK_POSTGRESQL__HOST", "db"), ("AUTHENTIK_POSTGRESQL__PORT", "6432")]).unwrap();
+        let DatabaseSettings::External(options) = settings.database else { panic!("not external") };
+        assert_eq!(
+            (options.get_host(), options.get_port(), options.get_username()),
+            ("db", 6432, "authentik")
+        );
+    }
+}

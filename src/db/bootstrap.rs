@@ -1,0 +1,209 @@
+//! What an empty database of our own is given at the first start: the permissions, the superusers' group, the first
+//! user and one token.
+
+use rand::RngExt;
+use rand::distr::Alphanumeric;
+use sqlx::{Connection, PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::clock::{Clock, Ids};
+use crate::config::Settings;
+use crate::resources;
+
+/// Serialises the first starts of several servers on one database.
+const LOCK: i64 = 0x616b_7374_6167_6573;
+/// Characters of a generated key, authentik's default.
+const KEY_LENGTH: usize = 60;
+
+/// A random key for a token.
+pub fn generate_key() -> String {
+    rand::rng().sample_iter(&Alphanumeric).take(KEY_LENGTH).map(char::from).collect()
+}
+
+/// Make the content types and the permissions of every model; those that are there stay.
+///
+/// # Errors
+/// The database failed.
+pub async fn permissions(pool: &PgPool) -> anyhow::Result<()> {
+    let (mut apps, mut models, mut codenames, mut names) = (vec![], vec![], vec![], vec![]);
+    for (model, codename) in resources::permissions() {
+        apps.push(model.app_label);
+        models.push(model.model);
+        names.push(format!("Can {}", codename.replace('_', " ")));
+        codenames.push(codename);
+    }
+    let mut transaction = pool.begin().await?;
+    lock(&mut transaction).await?;
+    sqlx::query(
+        "INSERT INTO django_content_type (app_label, model) SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(&apps)
+    .bind(&models)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "INSERT INTO auth_permission (name, content_type_id, codename) \
+         SELECT n.name, c.id, n.codename FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) \
+           AS n (app, model, codename, name) \
+         JOIN django_content_type c ON c.app_label = n.app AND c.model = n.model ON CONFLICT DO NOTHING",
+    )
+    .bind(&apps)
+    .bind(&models)
+    .bind(&codenames)
+    .bind(&names)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The id of this installation, made at the first start.
+///
+/// # Errors
+/// The database failed.
+pub async fn install_id(pool: &PgPool, ids: &Ids) -> anyhow::Result<String> {
+    let mut transaction = pool.begin().await?;
+    lock(&mut transaction).await?;
+    let known: Option<String> =
+        sqlx::query_scalar("SELECT id FROM authentik_install_id").fetch_optional(&mut *transaction).await?;
+    let id = match known {
+        Some(id) => id,
+        None => {
+            let id = ids.next().to_string();
+            sqlx::query("INSERT INTO authentik_install_id (id) VALUES ($1)")
+                .bind(&id)
+                .execute(&mut *transaction)
+                .await?;
+            id
+        }
+    };
+    transaction.commit().await?;
+    Ok(id)
+}
+
+/// On a database without users, make the group `authentik Admins`, the user `akadmin` and an API token. Gives the
+/// token's key if it was made now: this is the only time that it is shown.
+///
+/// # Errors
+/// The database failed.
+pub async fn first_user(
+    pool: &PgPool,
+    settings: &Settings,
+    clock: &Clock,
+    ids: &Ids,
+) -> anyhow::Result<Option<String>> {
+    let mut transaction = pool.begin().await?;
+    lock(&mut transaction).await?;
+    let empty: bool = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM authentik_core_user)")
+        .fetch_one(&mut *transaction)
+        .await?;
+    if !empty {
+        return Ok(None);
+    }
+    let group = ids.next();
+    sqlx::query(
+        "INSERT INTO authentik_core_group (group_uuid, name, attributes, is_superuser) \
+         VALUES ($1, 'authentik Admins', '{}', TRUE)",
+    )
+    .bind(group)
+    .execute(&mut *transaction)
+    .await?;
+    let new = NewUser {
+        username: "akadmin",
+        name: "authentik Default Admin",
+        email: &settings.bootstrap_email,
+        kind: "internal",
+    };
+    let user = new.insert(&mut transaction, clock, ids).await?;
+    sqlx::query("INSERT INTO authentik_core_user_groups (user_id, group_id) VALUES ($1, $2)")
+        .bind(user)
+        .bind(group)
+        .execute(&mut *transaction)
+        .await?;
+    let key = settings.bootstrap_token.clone().unwrap_or_else(generate_key);
+    let token =
+        NewToken { identifier: "authentik-bootstrap-token", user, description: "", key: &key, expires: None };
+    token.insert(&mut transaction, ids.next()).await?;
+    transaction.commit().await?;
+    Ok(Some(key))
+}
+
+async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
+    debug_assert!(connection.is_in_transaction(), "the lock ends with the transaction");
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(connection).await?;
+    Ok(())
+}
+
+/// A user to be made.
+pub struct NewUser<'a> {
+    /// Login name.
+    pub username: &'a str,
+    /// Display name.
+    pub name: &'a str,
+    /// Email address.
+    pub email: &'a str,
+    /// One of `resources::user::USER_TYPE`.
+    pub kind: &'a str,
+}
+
+impl NewUser<'_> {
+    /// Make the user, without a password: such users only hold tokens. Gives the id.
+    ///
+    /// # Errors
+    /// The name is taken, or the database failed.
+    pub async fn insert(&self, connection: &mut PgConnection, clock: &Clock, ids: &Ids) -> sqlx::Result<i32> {
+        let unusable_password = format!("!{}", generate_key());
+        sqlx::query_scalar(
+            "INSERT INTO authentik_core_user (password, last_login, username, first_name, last_name, email, is_active, \
+             date_joined, uuid, name, password_change_date, attributes, path, type, last_updated) \
+             VALUES ($1, NULL, $2, '', '', $3, TRUE, $4, $5, $6, $4, '{}', 'users', $7, $4) RETURNING id",
+        )
+        .bind(unusable_password)
+        .bind(self.username)
+        .bind(self.email)
+        .bind(clock.now())
+        .bind(ids.next())
+        .bind(self.name)
+        .bind(self.kind)
+        .fetch_one(connection)
+        .await
+    }
+}
+
+/// An API token to be made.
+pub struct NewToken<'a> {
+    /// Its name, unique.
+    pub identifier: &'a str,
+    /// Whose it is.
+    pub user: i32,
+    /// What it is for.
+    pub description: &'a str,
+    /// The secret.
+    pub key: &'a str,
+    /// When it ends; `None` for never.
+    pub expires: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl NewToken<'_> {
+    /// Make the token.
+    ///
+    /// # Errors
+    /// The identifier is taken, or the database failed.
+    pub async fn insert(&self, connection: &mut PgConnection, pk: Uuid) -> sqlx::Result<()> {
+        sqlx::query(
+            "INSERT INTO authentik_core_token (token_uuid, expires, expiring, description, user_id, intent, identifier, \
+             key, managed) VALUES ($1, $2, $3, $4, $5, 'api', $6, $7, NULL)",
+        )
+        .bind(pk)
+        .bind(self.expires)
+        .bind(self.expires.is_some())
+        .bind(self.description)
+        .bind(self.user)
+        .bind(self.identifier)
+        .bind(self.key)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! `stages/all/`: stages of every type, those that only authentik knows included.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+use validator::Validate;
+
+use super::stage::{self, StageHead};
+use super::stage_types;
+use super::types::TypeCreate;
+use super::used_by::{self, Used, UsedBy};
+use crate::app::App;
+use crate::auth::rbac::Model;
+use crate::drf::field::Field;
+use crate::drf::openapi::{Document, reference};
+use crate::drf::params::Order;
+use crate::drf::resource::{Action, Lookup, LookupKind, Resource, Table, View};
+use crate::drf::viewset::{answer, only_get};
+use crate::error::{ApiError, json_response};
+
+/// A stage of any type.
+#[derive(Debug, Serialize, FromRow)]
+#[serde(transparent)]
+pub struct AnyStage {
+    #[sqlx(flatten)]
+    head: StageHead,
+}
+
+/// Nothing can be written.
+#[derive(Debug, Deserialize, Validate)]
+pub struct NoInput {}
+
+/// The head of every stage.
+pub const FIELDS: &[Field] = &[
+    Field::uuid("pk").column("stage_uuid").read_only().label("Stage uuid"),
+    Field::text("name").required().filter(),
+    stage::COMPONENT,
+    stage::VERBOSE_NAME,
+    stage::VERBOSE_NAME_PLURAL,
+    stage::META_MODEL_NAME,
+    stage::FLOW_SET.read_only(),
+];
+
+impl Resource for AnyStage {
+    const MODEL: Model = stage::MODEL;
+    const PATH: &'static str = "/stages/all/";
+    const OPERATION: &'static str = "stages_all";
+    const VIEW_NAME: &'static str = "Stage";
+    const TABLE: Table = Table { name: stage::BASE.name, pk: stage::BASE.pk, parent: None, joins: "" };
+    const FIELDS: &'static [Field] = FIELDS;
+    const LOOKUP: Lookup = Lookup {
+        parameter: "stage_uuid",
+        expression: "t.stage_uuid",
+        kind: LookupKind::Uuid,
+        description: "A UUID string identifying this stage.",
+    };
+    const SEARCH: &'static [&'static str] = &["t.name"];
+    const DEFAULT_ORDER: &'static [Order] = &[];
+    const ACTIONS: &'static [Action] = &[Action::List, Action::Retrieve, Action::Destroy, Action::UsedBy];
+    type Input = NoInput;
+
+    fn pk(&self) -> Uuid {
+        self.head.pk
+    }
+
+    async fn attach(
+        view: View<'_>,
+        connection: &mut PgConnection,
+        rows: &mut [Self],
+    ) -> Result<(), ApiError> {
+        stage::complete(view, connection, rows.iter_mut().map(|row| &mut row.head).collect(), true).await
+    }
+
+    fn name(&self) -> String {
+        self.head.name.clone()
+    }
+
+    async fn model(&self, view: View<'_>, connection: &mut PgConnection) -> Result<Model, ApiError> {
+        let types = stage::types(view, connection, &[self.pk()]).await?;
+        Ok(types.get(&self.pk()).map_or(Self::MODEL, |stage_type| stage_type.model))
+    }
+
+    async fn flows(&self, connection: &mut PgConnection) -> Result<Vec<Uuid>, ApiError> {
+        stage::flows(connection, self.pk()).await
+    }
+
+    async fn destroy(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
+        stage::destroy(view, connection, row.pk()).await
+    }
+
+    async fn used_by(
+        view: View<'_>,
+        connection: &mut PgConnection,
+        row: &Self,
+    ) -> Result<Vec<UsedBy>, ApiError> {
+        used_by::find(view, connection, Used::Stage, row.pk()).await
+    }
+}
+
+/// `GET /stages/all/types/`: every type that authentik has.
+pub async fn types(State(app): State<App>, request: Request<Body>) -> Response {
+    let shown = stage_types::ALL.iter().filter(|stage_type| !stage_type.debug);
+    constant(app, request, shown.map(TypeCreate::stage).collect()).await
+}
+
+/// `GET /stages/all/user_settings/`: what users can set up for themselves. None of our stage types has any of it.
+pub async fn user_settings(State(app): State<App>, request: Request<Body>) -> Response {
+    constant(app, request, Vec::new()).await
+}
+
+/// Their operations in the OpenAPI document.
+pub fn document(document: &mut Document) {
+    let string = json!({ "type": "string" });
+    document.schema(
+        "UserSetting",
+        json!({
+            "type": "object",
+            "description": "Serializer for User settings for stages and sources",
+            "properties": {
+                "object_uid": string, "component": string, "title": string,
+                "configure_url": string, "icon_url": string,
+            },
+            "required": ["component", "object_uid", "title"],
+        }),
+    );
+    for (name, component, description) in [
+        ("types", "TypeCreate", "Get all creatable types"),
+        ("user_settings", "UserSetting", "Get all stages the user can configure"),
+    ] {
+        let answer = json!({ "type": "array", "items": reference(component) });
+        let id = format!("stages_all_{name}_list");
+        document.get(&format!("/stages/all/{name}/"), &id, description, json!([]), answer);
+    }
+}
+
+async fn constant(app: App, request: Request<Body>, rows: Vec<TypeCreate>) -> Response {
+    answer(app, request, "GET, HEAD, OPTIONS", async |call, connection| {
+        call.authenticate(connection).await?.ok_or(ApiError::NotAuthenticated)?;
+        only_get(call)?;
+        Ok(json_response(StatusCode::OK, &rows))
+    })
+    .await
+}

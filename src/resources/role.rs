@@ -1,0 +1,32 @@
+//! Roles, as groups and users show them.
+
+use serde::Serialize;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::drf::field::{Field, Key, Target};
+
+/// Roles as the target of foreign keys.
+pub const TARGET: Target = Target { table: "authentik_rbac_role", pk: "uuid", key: Key::Uuid };
+
+/// A role inside another object.
+#[derive(Debug, Clone, Serialize, FromRow)]
+pub struct Role {
+    /// Its key.
+    pub pk: Uuid,
+    /// Its name.
+    pub name: String,
+}
+
+/// The fields, for documents about them.
+pub const FIELDS: &[Field] = &[Field::uuid("pk").read_only().label("Uuid"), Field::text("name").required()];
+
+/// `authentik_rbac_role` rows by what holds them: the statement gives `(holder, pk, name)`.
+#[derive(Debug, FromRow)]
+pub struct HeldRole<H> {
+    /// The group or user.
+    pub holder: H,
+    /// The role.
+    #[sqlx(flatten)]
+    pub role: Role,
+}

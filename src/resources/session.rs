@@ -1,0 +1,133 @@
+//! `core/users/me/`: who the caller is.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Value, json};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::user::{avatar, uid};
+use crate::app::App;
+use crate::drf::field::{Field, Schema};
+use crate::drf::openapi::{Document, reference};
+use crate::drf::viewset::{answer, only_get};
+use crate::error::{ApiError, json_response};
+
+/// What a superuser may do that is no permission on a model; authentik lists it for its admin interface.
+const SYSTEM_PERMISSIONS: [&str; 16] = [
+    "add_initialpermissions",
+    "add_role",
+    "access_admin_interface",
+    "assign_role_permissions",
+    "change_initialpermissions",
+    "change_role",
+    "delete_initialpermissions",
+    "delete_role",
+    "edit_system_settings",
+    "manage_media_files",
+    "unassign_role_permissions",
+    "view_initialpermissions",
+    "view_media_files",
+    "view_role",
+    "view_system_info",
+    "view_system_settings",
+];
+
+#[derive(Serialize)]
+struct Named {
+    name: String,
+    pk: Uuid,
+}
+
+/// `GET /core/users/me/`
+pub async fn me(State(app): State<App>, request: Request<Body>) -> Response {
+    answer(app, request, "GET, HEAD, OPTIONS", async |call, connection| {
+        let caller = call.authenticate(connection).await?.ok_or(ApiError::NotAuthenticated)?;
+        only_get(call)?;
+        let layout = &call.app.database.layout;
+        let (name, settings): (String, Value) = sqlx::query_as(
+            "SELECT name, coalesce(attributes -> 'settings', '{}') FROM authentik_core_user WHERE id = $1",
+        )
+        .bind(caller.id)
+        .fetch_one(&mut *connection)
+        .await?;
+        let mut query = QueryBuilder::new("SELECT g.name, g.group_uuid FROM ");
+        query.push(layout.user_groups());
+        query.push(" m JOIN authentik_core_group g ON g.group_uuid = m.group_id WHERE m.user_id = ");
+        query.push_bind(caller.id).push(" ORDER BY g.name");
+        let groups: Vec<(String, Uuid)> = query.build_query_as().fetch_all(&mut *connection).await?;
+        let roles: Vec<(String, Uuid)> = sqlx::query_as(
+            "SELECT name, uuid FROM authentik_rbac_role WHERE uuid = ANY($1) AND name NOT LIKE 'ak-managed-role--%' \
+             ORDER BY name",
+        )
+        .bind(caller.roles())
+        .fetch_all(&mut *connection)
+        .await?;
+        let named = |rows: Vec<(String, Uuid)>| rows.into_iter().map(|(name, pk)| Named { name, pk }).collect::<Vec<_>>();
+        let system = |codename: &&&str| caller.holds(&format!("authentik_rbac.{codename}"));
+        let user = json!({
+            "pk": caller.id,
+            "username": caller.username,
+            "name": name,
+            "is_active": true,
+            "is_superuser": caller.superuser,
+            "groups": named(groups),
+            "roles": named(roles),
+            "email": caller.email,
+            "avatar": avatar(if name.is_empty() { &caller.username } else { &name }),
+            "uid": uid(caller.id, layout.install_id()),
+            "settings": settings,
+            "type": caller.kind,
+            "system_permissions": SYSTEM_PERMISSIONS.iter().filter(system).collect::<Vec<_>>(),
+            "is_current": true, // 2026.8 and later
+        });
+        Ok(json_response(StatusCode::OK, &json!({ "user": user, "users": [user] })))
+    })
+    .await
+}
+
+const NAMED: &[Field] = &[Field::text("name").read_only(), Field::text("pk").read_only()];
+
+const FIELDS: &[Field] = &[
+    Field::serial("pk").label("ID"),
+    Field::text("username").required().max_length(150),
+    Field::text("name").required().help("User's display name."),
+    Field::boolean("is_active").read_only().label("Active"),
+    Field::boolean("is_superuser").read_only(),
+    Field::nested_list("groups", "UserSelfGroups", NAMED).read_only(),
+    Field::nested_list("roles", "UserSelfRoles", NAMED).read_only(),
+    Field::email("email").max_length(254).label("Email address"),
+    Field::computed("avatar", Schema::String),
+    Field::computed("uid", Schema::String),
+    Field::computed("settings", Schema::Object),
+    Field::choice("type", &super::user::USER_TYPE),
+    Field::computed("system_permissions", Schema::Strings),
+];
+
+/// Its operation in the OpenAPI document.
+pub fn document(document: &mut Document) {
+    document.component(
+        "UserSelf",
+        "User Serializer for information a user can retrieve about themselves",
+        FIELDS,
+    );
+    let user = reference("UserSelf");
+    document.schema(
+        "SessionUser",
+        json!({
+            "type": "object",
+            "properties": { "user": user, "original": user, "users": { "type": "array", "items": user } },
+            "required": ["user"],
+        }),
+    );
+    document.get(
+        "/core/users/me/",
+        "core_users_me_retrieve",
+        "Get information about current user",
+        json!([]),
+        reference("SessionUser"),
+    );
+}

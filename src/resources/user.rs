@@ -1,0 +1,373 @@
+//! Users: read-only here, and as other objects show them.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use sqlx::{FromRow, PgConnection, QueryBuilder};
+use uuid::Uuid;
+
+use super::any_stage::NoInput;
+use super::group;
+use super::role::{self, HeldRole, Role};
+use crate::auth::rbac::Model;
+use crate::drf::field::{Choices, Field, Key, Schema, Target};
+use crate::drf::json::Dictionary;
+use crate::drf::params::{Filter, FilterKind, Order, asc};
+use crate::drf::resource::{Action, Lookup, LookupKind, Resource, Table, View};
+use crate::drf::sql::{self, Keys};
+use crate::drf::{time, viewset};
+use crate::error::ApiError;
+
+/// Names and permissions.
+pub const MODEL: Model = Model { app_label: "authentik_core", name: "User", model: "user" };
+/// Users as the target of foreign keys.
+pub const TARGET: Target = Target { table: "authentik_core_user", pk: "id", key: Key::Integer };
+
+/// What kind of user.
+pub const USER_TYPE: Choices = Choices {
+    name: "UserTypeEnum",
+    since: &[],
+    values: &[
+        ("internal", "Internal"),
+        ("external", "External"),
+        ("service_account", "Service Account"),
+        ("internal_service_account", "Internal Service Account"),
+    ],
+};
+
+/// A user inside another object.
+#[derive(Debug, Clone, Serialize, FromRow)]
+pub struct PartialUser {
+    #[sqlx(rename = "user_pk")]
+    pk: i32,
+    #[sqlx(rename = "user_username")]
+    username: String,
+    #[sqlx(rename = "user_name")]
+    name: String,
+    #[sqlx(rename = "user_is_active")]
+    is_active: bool,
+    #[sqlx(rename = "user_last_login")]
+    #[serde(serialize_with = "time::serialize_option")]
+    last_login: Option<DateTime<Utc>>,
+    #[sqlx(rename = "user_email")]
+    email: String,
+    #[sqlx(rename = "user_attributes")]
+    attributes: Dictionary,
+    #[sqlx(skip)]
+    uid: String,
+}
+
+impl PartialUser {
+    /// SELECT expressions for [`FromRow`], of `authentik_core_user u`, with a comma in front.
+    pub const COLUMNS: &'static str = ", u.id AS user_pk, u.username AS user_username, u.name AS user_name, \
+        u.is_active AS user_is_active, u.last_login AS user_last_login, u.email AS user_email, \
+        u.attributes AS user_attributes";
+
+    /// The fields, for documents about them.
+    pub const FIELDS: &'static [Field] = &[
+        Field::serial("pk").label("ID"),
+        Field::text("username").required().max_length(150)
+            .help("Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only."),
+        Field::text("name").required().help("User's display name."),
+        Field::boolean("is_active").label("Active").help(
+            "Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+        ),
+        Field::datetime("last_login").nullable(),
+        Field::email("email").max_length(254).label("Email address"),
+        Field::dictionary("attributes"),
+        Field::text("uid").read_only(),
+    ];
+
+    /// The key.
+    pub fn pk(&self) -> i32 {
+        self.pk
+    }
+
+    /// Fill in the `uid`.
+    pub fn complete(&mut self, install_id: &str) {
+        self.uid = uid(self.pk, install_id);
+    }
+}
+
+/// A user's identifier towards the outside: 64 hexadecimal digits from the id and the installation.
+pub fn uid(id: i32, install_id: &str) -> String {
+    let digest = Sha256::digest(format!("{id}-{install_id}"));
+    digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
+/// A user.
+#[derive(Debug, Clone, Serialize, FromRow)]
+pub struct User {
+    pk: i32,
+    username: String,
+    name: String,
+    is_active: bool,
+    #[serde(serialize_with = "time::serialize_option")]
+    last_login: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "time::serialize")]
+    date_joined: DateTime<Utc>,
+    is_superuser: bool,
+    groups: Vec<Uuid>,
+    #[sqlx(skip)]
+    groups_obj: Option<Vec<PartialGroup>>,
+    roles: Vec<Uuid>,
+    #[sqlx(skip)]
+    roles_obj: Option<Vec<Role>>,
+    email: String,
+    #[sqlx(skip)]
+    avatar: String,
+    attributes: Dictionary,
+    #[sqlx(skip)]
+    uid: String,
+    path: String,
+    #[serde(rename = "type")]
+    #[sqlx(rename = "type")]
+    kind: String,
+    uuid: Uuid,
+    #[serde(serialize_with = "time::serialize")]
+    password_change_date: DateTime<Utc>,
+    #[serde(serialize_with = "time::serialize")]
+    last_updated: DateTime<Utc>,
+}
+
+/// A group inside a user.
+#[derive(Debug, Clone, Serialize)]
+struct PartialGroup {
+    pk: Uuid,
+    num_pk: u32,
+    name: String,
+    is_superuser: bool,
+    attributes: Dictionary,
+}
+
+const PARTIAL_GROUP: &[Field] = &[
+    Field::uuid("pk").read_only().label("Group uuid"),
+    Field::computed("num_pk", Schema::Integer),
+    Field::text("name").required(),
+    Field::boolean("is_superuser"),
+    Field::dictionary("attributes"),
+];
+
+/// Whether the user `t` is in a superusers' group, directly or through its ancestors.
+const IS_SUPERUSER: &str = "(EXISTS (WITH RECURSIVE up (id) AS (\
+      SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id UNION \
+      SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
+    ) SELECT 1 FROM up JOIN authentik_core_group g ON g.group_uuid = up.id WHERE g.is_superuser))";
+
+const fn at(name: &'static str, expression: &'static str, kind: FilterKind) -> Filter {
+    Filter { name, expression, kind }
+}
+
+impl Resource for User {
+    const MODEL: Model = MODEL;
+    const PATH: &'static str = "/core/users/";
+    const OPERATION: &'static str = "core_users";
+    const VIEW_NAME: &'static str = "User";
+    const TABLE: Table = Table { name: "authentik_core_user", pk: "id", parent: None, joins: "" };
+    const FIELDS: &'static [Field] = &[
+        Field::serial("pk").column("id").label("ID"),
+        Field::text("username").required().max_length(150).filter(),
+        Field::text("name").required().filter().help("User's display name."),
+        Field::boolean("is_active").filter().label("Active"),
+        Field::datetime("last_login").nullable().filter(),
+        Field::datetime("date_joined").read_only().filter(),
+        Field::computed("is_superuser", Schema::Boolean),
+        Field::many("groups", &group::TARGET),
+        Field::nested_list("groups_obj", "PartialGroup", PARTIAL_GROUP).read_only().nullable(),
+        Field::many("roles", &role::TARGET),
+        Field::nested_list("roles_obj", "Role", role::FIELDS).read_only().nullable(),
+        Field::email("email").max_length(254).filter().label("Email address"),
+        Field::computed("avatar", Schema::String),
+        Field::dictionary("attributes"),
+        Field::computed("uid", Schema::String),
+        Field::text("path").filter(),
+        Field::choice("type", &USER_TYPE),
+        Field::uuid("uuid").read_only().filter(),
+        Field::datetime("password_change_date").read_only(),
+        Field::datetime("last_updated").read_only().filter(),
+    ];
+    const LOOKUP: Lookup = Lookup {
+        parameter: "id",
+        expression: "t.id",
+        kind: LookupKind::Integer,
+        description: "A unique integer value identifying this User.",
+    };
+    const FILTERS: &'static [Filter] = &[
+        at("is_superuser", IS_SUPERUSER, FilterKind::Boolean),
+        at("type", "t.type = ANY({})", FilterKind::Choices(&USER_TYPE)),
+        at("path_startswith", "starts_with(t.path, {})", FilterKind::Text),
+        at("attributes", "t.attributes @> {}", FilterKind::Attributes),
+        at("last_login__lt", "t.last_login < {}", FilterKind::DateTime),
+        at("last_login__gt", "t.last_login > {}", FilterKind::DateTime),
+        at("last_login__isnull", "(t.last_login IS NULL)", FilterKind::Boolean),
+        at("date_joined__lt", "t.date_joined < {}", FilterKind::DateTime),
+        at("date_joined__gt", "t.date_joined > {}", FilterKind::DateTime),
+        at("last_updated__lt", "t.last_updated < {}", FilterKind::DateTime),
+        at("last_updated__gt", "t.last_updated > {}", FilterKind::DateTime),
+        at(
+            "groups_by_name",
+            "EXISTS (SELECT 1 FROM {user_groups} m JOIN authentik_core_group g ON g.group_uuid = m.group_id \
+             WHERE m.user_id = t.id AND g.name = ANY({}))",
+            FilterKind::Texts,
+        ),
+        at(
+            "groups_by_pk",
+            "EXISTS (SELECT 1 FROM {user_groups} m WHERE m.user_id = t.id AND m.group_id = ANY({}))",
+            FilterKind::Uuids,
+        ),
+        at(
+            "roles_by_name",
+            "EXISTS (SELECT 1 FROM authentik_core_user_roles m JOIN authentik_rbac_role r ON r.uuid = m.role_id \
+             WHERE m.user_id = t.id AND r.name = ANY({}))",
+            FilterKind::Texts,
+        ),
+        at(
+            "roles_by_pk",
+            "EXISTS (SELECT 1 FROM authentik_core_user_roles m WHERE m.user_id = t.id AND m.role_id = ANY({}))",
+            FilterKind::Uuids,
+        ),
+    ];
+    const AUTOCOMPLETE: Option<fn() -> Map<String, Value>> = Some(autocomplete);
+    const INCLUDES: &'static [(&'static str, bool)] = &[("include_groups", true), ("include_roles", true)];
+    const SEARCH: &'static [&'static str] = &["t.email", "t.name", "t.uuid", "t.username"];
+    const DEFAULT_ORDER: &'static [Order] = &[asc("username")];
+    const EXTRA_COLUMNS: &'static str = ", \
+        ARRAY(SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id ORDER BY m.id) AS groups, \
+        ARRAY(SELECT m.role_id FROM authentik_core_user_roles m WHERE m.user_id = t.id ORDER BY m.id) AS roles, \
+        (EXISTS (WITH RECURSIVE up (id) AS (\
+          SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id UNION \
+          SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
+        ) SELECT 1 FROM up JOIN authentik_core_group g ON g.group_uuid = up.id WHERE g.is_superuser)) AS is_superuser";
+    const ACTIONS: &'static [Action] = &[Action::List, Action::Retrieve];
+    type Input = NoInput;
+
+    fn pk(&self) -> Uuid {
+        self.uuid
+    }
+
+    async fn attach(
+        view: View<'_>,
+        connection: &mut PgConnection,
+        rows: &mut [Self],
+    ) -> Result<(), ApiError> {
+        let asks = |name| !rows.is_empty() && viewset::included::<Self>(view.query, name);
+        let (with_groups, with_roles) = (asks("include_groups"), asks("include_roles"));
+        let mut groups = if with_groups { groups(view, connection, rows).await? } else { HashMap::new() };
+        let mut roles = if with_roles { roles(connection, rows).await? } else { HashMap::new() };
+        for user in rows {
+            user.uid = uid(user.pk, view.app.database.layout.install_id());
+            user.avatar = avatar(if user.name.is_empty() { &user.username } else { &user.name });
+            user.groups_obj = with_groups.then(|| groups.remove(&user.pk).unwrap_or_default());
+            user.roles_obj = with_roles.then(|| roles.remove(&user.pk).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        self.username.clone()
+    }
+
+    async fn destroy(_: View<'_>, _: &mut PgConnection, _: &Self) -> Result<(), ApiError> {
+        Err(ApiError::PermissionDenied) // users are managed elsewhere, and ACTIONS has no Destroy
+    }
+}
+
+/// Users by id, complete.
+///
+/// # Errors
+/// The database failed.
+pub async fn load(
+    view: View<'_>,
+    connection: &mut PgConnection,
+    ids: Vec<i32>,
+) -> Result<HashMap<i32, User>, ApiError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut users = sql::reload::<User>(connection, &view.app.database.layout, Keys::Integers(ids)).await?;
+    User::attach(view, connection, &mut users).await?;
+    Ok(users.into_iter().map(|user| (user.pk, user)).collect())
+}
+
+async fn groups(
+    view: View<'_>,
+    connection: &mut PgConnection,
+    users: &[User],
+) -> Result<HashMap<i32, Vec<PartialGroup>>, ApiError> {
+    let mut query =
+        QueryBuilder::new("SELECT m.user_id, g.group_uuid, g.name, g.is_superuser, g.attributes FROM ");
+    query.push(view.app.database.layout.user_groups());
+    query.push(" m JOIN authentik_core_group g ON g.group_uuid = m.group_id WHERE m.user_id = ANY(");
+    query.push_bind(users.iter().map(|user| user.pk).collect::<Vec<_>>()).push(") ORDER BY g.name");
+    let rows: Vec<(i32, Uuid, String, bool, Dictionary)> =
+        query.build_query_as().fetch_all(connection).await?;
+    let mut groups: HashMap<i32, Vec<PartialGroup>> = HashMap::new();
+    for (user, pk, name, is_superuser, attributes) in rows {
+        let group = PartialGroup { pk, num_pk: group::num_pk(pk), name, is_superuser, attributes };
+        groups.entry(user).or_default().push(group);
+    }
+    Ok(groups)
+}
+
+async fn roles(connection: &mut PgConnection, users: &[User]) -> Result<HashMap<i32, Vec<Role>>, ApiError> {
+    let select = sqlx::query_as(
+        "SELECT m.user_id AS holder, r.uuid AS pk, r.name FROM authentik_core_user_roles m \
+         JOIN authentik_rbac_role r ON r.uuid = m.role_id WHERE m.user_id = ANY($1) ORDER BY r.name",
+    );
+    let ids: Vec<i32> = users.iter().map(|user| user.pk).collect();
+    let mut roles: HashMap<i32, Vec<Role>> = HashMap::new();
+    for row in select.bind(ids).fetch_all(connection).await? as Vec<HeldRole<i32>> {
+        roles.entry(row.holder).or_default().push(row.role);
+    }
+    Ok(roles)
+}
+
+/// An image of the initials, as a `data:` URL. authentik asks gravatar first; we ask nobody.
+pub fn avatar(name: &str) -> String {
+    let mut words = name.split_whitespace().filter_map(|word| word.chars().next());
+    let first = words.next();
+    let initials: String = first.into_iter().chain(words.next_back()).flat_map(char::to_uppercase).collect();
+    let color = Sha256::digest(name).iter().take(3).fold(0_u32, |color, byte| color << 8 | u32::from(*byte));
+    let svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"64\" height=\"64\">\
+         <rect width=\"64\" height=\"64\" fill=\"#{:06x}\"/><text x=\"32\" y=\"40\" fill=\"#fff\" font-size=\"24\" \
+         font-family=\"sans-serif\" text-anchor=\"middle\">{initials}</text></svg>",
+        color & 0x7f_7f7f, // dark enough for white letters
+    );
+    let encoded = svg.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' | b':' | b'=' => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    });
+    format!("data:image/svg+xml,{}", encoded.collect::<Vec<_>>().concat())
+}
+
+fn autocomplete() -> Map<String, Value> {
+    let field = |kind: &str, nullable: bool| json!({ "type": kind, "nullable": nullable, "options": null });
+    let mut attributes = field("relation", false);
+    attributes["relation"] = json!("authentik_core.user_attributes");
+    let mut kind = field("str", false);
+    kind["options"] = USER_TYPE.values.iter().map(|(value, _)| *value).collect();
+    let fields = json!({
+        "attributes": attributes,
+        "email": field("str", false),
+        "is_active": field("bool", true),
+        "name": field("str", false),
+        "path": field("str", false),
+        "type": kind,
+        "username": field("str", false),
+    });
+    let schema = json!({
+        "current_model": "authentik_core.user",
+        "models": { "authentik_core.user": fields },
+    });
+    schema.as_object().cloned().unwrap_or_default()
+}

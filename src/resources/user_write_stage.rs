@@ -1,0 +1,78 @@
+//! User write stages.
+
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
+use uuid::Uuid;
+use validator::Validate;
+
+use super::group;
+use super::stage::{self, FlowSetItem, Kind};
+use super::stage_types::{self, StageType};
+use super::user::USER_TYPE;
+use crate::drf::field::{Choices, DefaultValue, Field};
+use crate::drf::params::Filter;
+
+/// Whether users are created.
+pub const USER_CREATION_MODE: Choices = Choices {
+    name: "UserCreationModeEnum",
+    since: &[],
+    values: &[
+        ("never_create", "Never Create"),
+        ("create_when_required", "Create When Required"),
+        ("always_create", "Always Create"),
+    ],
+};
+
+/// A user write stage: writes what a flow collected into a user.
+#[derive(Debug, Serialize, FromRow)]
+pub struct UserWriteStage {
+    user_creation_mode: String,
+    create_users_as_inactive: bool,
+    create_users_group: Option<Uuid>,
+    user_type: String,
+    user_path_template: String,
+}
+
+/// The values with rules of their own.
+#[derive(Debug, Deserialize, Validate)]
+pub struct UserWriteStageInput {
+    #[validate(nested)]
+    flow_set: Option<Vec<FlowSetItem>>,
+}
+
+impl Kind for UserWriteStage {
+    const TYPE: StageType = stage_types::USER_WRITE;
+    const PATH: &'static str = "/stages/user_write/";
+    const OPERATION: &'static str = "stages_user_write";
+    const TABLE: &'static str = "authentik_stages_user_write_userwritestage";
+    const FIELDS: &'static [Field] = &[
+        stage::PK,
+        stage::NAME,
+        stage::COMPONENT,
+        stage::VERBOSE_NAME,
+        stage::VERBOSE_NAME_PLURAL,
+        stage::META_MODEL_NAME,
+        stage::FLOW_SET,
+        Field::choice("user_creation_mode", &USER_CREATION_MODE)
+            .default(DefaultValue::Text("create_when_required"))
+            .filter(),
+        Field::boolean("create_users_as_inactive")
+            .default(DefaultValue::Boolean(false))
+            .filter()
+            .help("When set, newly created users are inactive and cannot login."),
+        Field::foreign_key("create_users_group", "create_users_group_id", &group::TARGET)
+            .nullable()
+            .default(DefaultValue::Null)
+            .filter()
+            .help("Optionally add newly created users to this group."),
+        Field::choice("user_type", &USER_TYPE).default(DefaultValue::Text("external")).filter(),
+        Field::text("user_path_template").blank().default(DefaultValue::Text("")).filter(),
+    ];
+    const KEY: &'static str = "A UUID string identifying this User Write Stage.";
+    const FILTERS: &'static [Filter] = &[stage::STAGE_UUID];
+    type Input = UserWriteStageInput;
+
+    fn flow_set(input: &Self::Input) -> Option<&[FlowSetItem]> {
+        input.flow_set.as_deref()
+    }
+}
