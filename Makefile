@@ -1,0 +1,26 @@
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check postgresql cargo
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+run: cargo postgresql ## Build and start the server on http://127.0.0.1:9000
+	cargo build --release --locked
+	exec $(TARGET_DIR)/release/ak-stages serve
+
+# The tests start databases of their own, whatever database the server is configured for.
+test: cargo ## Run all tests
+	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
+	cargo test --locked
+
+check: cargo ## Check format, lints, documentation and the OpenAPI document
+	.ci/run static
+
+postgresql: ## Install PostgreSQL if the server would need one and there is none
+	scripts/install-postgresql.sh
+
+cargo:
+	@command -v cargo >/dev/null || { \
+		echo "cargo is missing: install Rust 1.95 or later, see https://rustup.rs" >&2; exit 1; }
