@@ -1,0 +1,313 @@
+//! Who gets in, and who may do what.
+
+use chrono::Duration;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE};
+
+const RESOURCES: [(&str, &str); 4] = [
+    (EMAIL, "EmailStage"),
+    (USER_WRITE, "UserWriteStage"),
+    (INVITATION_STAGE, "InvitationStage"),
+    (INVITATION, "Invitation"),
+];
+
+const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";
+const INVALID_TOKEN: &str = "Token invalid/expired";
+const DENIED: &str = "You do not have permission to perform this action.";
+const NOTHING: &str = "0a0b0c0d-1111-4222-8333-0000abcdef01";
+
+fn detail(sentence: &str) -> Value {
+    json!({ "detail": sentence })
+}
+
+#[rstest]
+#[case::unknown("Bearer no-such-token")]
+#[case::expired("Bearer expired")]
+#[case::of_an_inactive_user("Bearer inactive")]
+#[case::of_another_intent("Bearer apppw")]
+#[case::in_other_case("Bearer ADMIN")]
+#[tokio::test]
+async fn a_wrong_token_is_told_so_everywhere(#[case] authorization: &str) {
+    let app = TestApp::new().await;
+    let stage = app.admin().create(EMAIL, "a stage").await;
+    let client = app.anonymous().with_authorization(authorization);
+    for path in [EMAIL.to_owned(), format!("{EMAIL}{stage}/"), format!("{EMAIL}templates/")] {
+        client.get(&path).await.is(403, detail(INVALID_TOKEN));
+    }
+}
+
+#[rstest]
+#[case::another_scheme("Basic dTpw")]
+#[case::no_key("Bearer ")]
+#[case::no_blank("Bearer")]
+#[case::nothing("")]
+#[tokio::test]
+async fn what_is_no_token_counts_as_no_credentials(#[case] authorization: &str) {
+    let app = TestApp::new().await;
+    let client = app.anonymous().with_authorization(authorization);
+    client.get(EMAIL).await.is(403, detail(NOT_AUTHENTICATED));
+    client.get(&format!("{EMAIL}{NOTHING}/")).await.is(403, detail(DENIED));
+}
+
+#[rstest]
+#[case("bearer admin")]
+#[case("BEARER admin")]
+#[case("Bearer  admin ")]
+#[tokio::test]
+async fn the_scheme_may_be_spelled_as_one_likes(#[case] authorization: &str) {
+    let app = TestApp::new().await;
+    app.anonymous().with_authorization(authorization).get(EMAIL).await.status(200);
+}
+
+#[tokio::test]
+async fn a_token_ends_at_its_expiry() {
+    let app = TestApp::new().await;
+    for (key, life, status) in [("just-ended", 0, 403), ("still-valid", 1, 200)] {
+        app.token_of_admin(key, Duration::microseconds(life)).await;
+        app.bearer(key).get(EMAIL).await.status(status);
+    }
+}
+
+/// The requests that a resource takes, in the order of a line of the table below.
+const REQUESTS: [&str; 8] = [
+    "GET list",
+    "POST list",
+    "GET detail",
+    "PUT detail",
+    "PATCH detail",
+    "GET used_by",
+    "OPTIONS list",
+    "DELETE detail",
+];
+
+#[rstest]
+#[case::admin(TestApp::admin, "", [200, 201, 200, 200, 200, 200, 200, 204])]
+#[case::viewer(TestApp::viewer, DENIED, [200, 403, 200, 403, 403, 200, 200, 403])]
+#[case::plain(TestApp::plain, DENIED, [403, 403, 403, 403, 403, 403, 200, 403])]
+#[case::anonymous(TestApp::anonymous, NOT_AUTHENTICATED, [403, 403, 403, 403, 403, 403, 403, 403])]
+#[tokio::test]
+async fn what_a_persona_may_do(
+    #[case] persona: fn(&TestApp) -> Client,
+    #[case] refusal_of_lists: &str,
+    #[case] expected: [u16; 8],
+) {
+    let app = TestApp::new().await;
+    let client = persona(&app);
+    for (path, _) in RESOURCES {
+        let pk = app.admin().create(path, &app.new_name()).await;
+        let before = app.contents().await;
+        let answers = every_request(&app, &client, path, &pk).await;
+        let statuses = answers.each_ref().map(|answer| answer.status);
+        assert_eq!(statuses, expected, "{path} {REQUESTS:?}");
+        for (answer, request) in answers.iter().zip(REQUESTS).filter(|(answer, _)| answer.status == 403) {
+            answer.is(403, detail(if request.ends_with("list") { refusal_of_lists } else { DENIED }));
+        }
+        if expected[1] == 403 {
+            assert_eq!(app.contents().await, before, "a refusal writes nothing");
+        }
+    }
+}
+
+async fn every_request(app: &TestApp, client: &Client, list: &str, pk: &str) -> [Answer; 8] {
+    let object = format!("{list}{pk}/");
+    let name = || json!({ "name": app.new_name() });
+    [
+        client.get(list).await,
+        client.post(list, name()).await,
+        client.get(&object).await,
+        client.put(&object, name()).await,
+        client.patch(&object, name()).await,
+        client.get(&format!("{object}used_by/")).await,
+        client.send("OPTIONS", list, &[], "").await,
+        client.delete(&object).await,
+    ]
+}
+
+#[tokio::test]
+async fn missing_objects_are_missing_for_those_who_see_any() {
+    let app = TestApp::new().await;
+    for (path, model) in RESOURCES {
+        let missing = format!("{path}{NOTHING}/");
+        let no_match = detail(&format!("No {model} matches the given query."));
+        for client in [app.admin(), app.viewer()] {
+            client.get(&missing).await.is(404, no_match.clone());
+            client.get(&format!("{missing}used_by/")).await.is(404, no_match.clone());
+            client.get(&format!("{path}not-a-uuid/")).await.is(404, detail("Not found."));
+        }
+        app.admin().delete(&missing).await.is(404, no_match);
+        app.plain().get(&missing).await.is(403, detail(DENIED));
+        app.plain().get(&format!("{path}not-a-uuid/")).await.is(403, detail(DENIED));
+    }
+}
+
+/// Codenames of a resource's permissions.
+fn permissions(path: &str) -> [&'static str; 3] {
+    match path {
+        EMAIL => ["view_emailstage", "change_emailstage", "delete_emailstage"],
+        USER_WRITE => ["view_userwritestage", "change_userwritestage", "delete_userwritestage"],
+        INVITATION_STAGE => ["view_invitationstage", "change_invitationstage", "delete_invitationstage"],
+        _ => ["view_invitation", "change_invitation", "delete_invitation"],
+    }
+}
+
+#[tokio::test]
+async fn a_permission_on_one_object_shows_just_that_object() {
+    let app = TestApp::new().await;
+    for (path, model) in RESOURCES {
+        let mine = app.admin().create(path, &app.new_name()).await;
+        let other = app.admin().create(path, &app.new_name()).await;
+        let [view, ..] = permissions(path);
+        let somebody = app.granted(&[view], &mine).await;
+
+        let list = somebody.get(path).await.status(200);
+        assert_eq!(list.column("pk"), [json!(mine)]);
+        assert_eq!(list.json()["pagination"]["count"], 1);
+        somebody.get(&format!("{path}{mine}/")).await.status(200);
+        let no_match = detail(&format!("No {model} matches the given query."));
+        somebody.get(&format!("{path}{other}/")).await.is(404, no_match.clone());
+        somebody.patch(&format!("{path}{other}/"), json!({})).await.is(404, no_match.clone());
+        somebody.delete(&format!("{path}{other}/")).await.is(404, no_match);
+        somebody.patch(&format!("{path}{mine}/"), json!({})).await.is(403, detail(DENIED));
+        somebody.delete(&format!("{path}{mine}/")).await.is(403, detail(DENIED));
+        somebody.post(path, json!({ "name": "new" })).await.is(403, detail(DENIED));
+    }
+}
+
+#[tokio::test]
+async fn permissions_on_one_object_let_change_and_delete_it() {
+    let app = TestApp::new().await;
+    for (path, _) in RESOURCES {
+        let pk = app.admin().create(path, &app.new_name()).await;
+        let object = format!("{path}{pk}/");
+        let [view, change, delete] = permissions(path);
+        let editor = app.granted(&[view, change], &pk).await;
+        let name = app.new_name();
+        assert_eq!(editor.patch(&object, json!({ "name": name })).await.status(200).json()["name"], name);
+        editor.delete(&object).await.is(403, detail(DENIED));
+        let blind = app.granted(&[change, delete], &pk).await;
+        blind.patch(&object, json!({})).await.is(403, detail(DENIED));
+        app.granted(&[view, delete], &pk).await.delete(&object).await.status(204);
+        app.admin().get(&object).await.status(404);
+    }
+}
+
+/// authentik's search runs before it decides whether somebody sees anything at all, its filters after.
+#[tokio::test]
+async fn a_search_without_a_hit_is_refused_to_those_who_see_single_objects() {
+    let app = TestApp::new().await;
+    let mine = app.admin().create(EMAIL, "mine").await;
+    app.admin().create(EMAIL, "other").await;
+    let somebody = app.granted(&["view_emailstage"], &mine).await;
+    assert_eq!(somebody.get(&format!("{EMAIL}?search=min")).await.status(200).column("pk"), [json!(mine)]);
+    for path in [format!("{EMAIL}?search=other"), format!("{EMAIL}{mine}/?search=other")] {
+        somebody.get(&path).await.is(403, detail(DENIED));
+    }
+    assert_eq!(somebody.get(&format!("{EMAIL}?name=other")).await.status(200).rows(), Vec::<Value>::new());
+    assert_eq!(
+        app.viewer().get(&format!("{EMAIL}?search=nothing")).await.status(200).rows(),
+        Vec::<Value>::new()
+    );
+}
+
+#[tokio::test]
+async fn a_permission_of_another_model_is_none() {
+    let app = TestApp::new().await;
+    let invitation = app.admin().create(INVITATION, "an-invitation").await;
+    let somebody = app.someone_who_may(&["view_invitationstage", "view_stage"]).await;
+    somebody.get(INVITATION).await.is(403, detail(DENIED));
+    let somebody = app.granted(&["view_invitationstage"], &invitation).await;
+    somebody.get(INVITATION).await.is(403, detail(DENIED));
+}
+
+#[tokio::test]
+async fn a_member_of_a_group_below_a_superusers_group_is_a_superuser() {
+    let app = TestApp::new().await;
+    let superusers = app.group("superusers", true, &[]).await;
+    let middle = app.group("middle", false, &[superusers]).await;
+    let low = app.group("low", false, &[middle]).await;
+    app.plain().get(EMAIL).await.status(403);
+    app.join("plain", low).await;
+    app.plain().get(EMAIL).await.status(200);
+    app.plain().create(EMAIL, "a stage").await;
+}
+
+#[tokio::test]
+async fn a_group_above_ones_own_does_not_inherit_downwards() {
+    let app = TestApp::new().await;
+    let parent = app.group("parent", false, &[]).await;
+    app.group("superusers", true, &[parent]).await;
+    app.join("plain", parent).await;
+    app.plain().get(EMAIL).await.is(403, detail(DENIED));
+}
+
+#[tokio::test]
+async fn the_roles_of_a_groups_ancestors_count() {
+    let app = TestApp::new().await;
+    let grandparent = app.group("grandparent", false, &[]).await;
+    let parent = app.group("parent", false, &[grandparent]).await;
+    app.assign(grandparent, app.role(&["view_emailstage"]).await).await;
+    app.assign(parent, app.role(&["add_emailstage"]).await).await;
+    app.join("plain", parent).await;
+    app.plain().create(EMAIL, "a stage").await;
+    app.plain().get(EMAIL).await.status(200);
+    app.plain().get(USER_WRITE).await.is(403, detail(DENIED));
+}
+
+#[tokio::test]
+async fn groups_in_a_circle_do_no_harm() {
+    let app = TestApp::new().await;
+    let first = app.group("first", false, &[]).await;
+    let second = app.group("second", false, &[first]).await;
+    sqlx::query("INSERT INTO authentik_core_groupparentage (uuid, child_id, parent_id) VALUES (gen_random_uuid(), $1, $2)")
+        .bind(first)
+        .bind(second)
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    app.join("plain", second).await;
+    app.plain().get(EMAIL).await.is(403, detail(DENIED));
+}
+
+#[tokio::test]
+async fn an_internal_service_account_is_shown_an_empty_list() {
+    let app = TestApp::new().await;
+    let stage = app.admin().create(EMAIL, "a stage").await;
+    let outpost = app.enter(Person::named("outpost").of_type("internal_service_account")).await;
+    for (path, _) in RESOURCES {
+        let list = outpost.get(path).await.status(200).json();
+        assert_eq!(list["results"], json!([]));
+        assert_eq!(list["pagination"]["count"], 0);
+    }
+    let no_match = detail("No EmailStage matches the given query.");
+    outpost.get(&format!("{EMAIL}{stage}/")).await.is(404, no_match);
+    outpost.post(EMAIL, json!({ "name": "new" })).await.is(403, detail(DENIED));
+}
+
+/// Permission comes before body and method, so a caller without it learns nothing about either.
+#[tokio::test]
+async fn permission_is_checked_before_the_body() {
+    let app = TestApp::new().await;
+    let headers = [("content-type", "text/plain")];
+    for client in [app.plain(), app.viewer()] {
+        client.send("POST", EMAIL, &headers, "not JSON").await.is(403, detail(DENIED));
+    }
+    app.anonymous().send("POST", EMAIL, &headers, "not JSON").await.is(403, detail(NOT_AUTHENTICATED));
+    app.anonymous().send("PUT", EMAIL, &[], "").await.is(403, detail(NOT_AUTHENTICATED));
+}
+
+#[tokio::test]
+async fn used_by_shows_only_what_the_caller_may_view() {
+    let app = TestApp::new().await;
+    let stage = app.admin().create(EMAIL, "a stage").await;
+    app.bind(app.flow("a-flow").await, &stage, 0).await;
+    let path = format!("{EMAIL}{stage}/used_by/");
+    let models = async |client: Client| {
+        let rows = client.get(&path).await.status(200).json();
+        rows.as_array().unwrap().iter().map(|row| row["model_name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(models(app.admin()).await, ["flow", "flowstagebinding"]);
+    assert_eq!(models(app.viewer()).await, Vec::<Value>::new());
+    assert_eq!(models(app.someone_who_may(&["view_emailstage", "view_flow"]).await).await, ["flow"]);
+}

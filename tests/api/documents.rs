@@ -1,0 +1,79 @@
+//! The documents that are checked in say what the code does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ak_stages::config::SETTINGS;
+use ak_stages::drf::openapi;
+use regex::Regex;
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_openapi_document_is_up_to_date() {
+    let is_current = read(&top().join("openapi.yaml")) == openapi::yaml().unwrap();
+    assert!(is_current, "write it anew: `cargo run -- openapi > openapi.yaml`");
+}
+
+#[test]
+fn the_readme_lists_every_setting_with_its_default() {
+    let readme = read(&top().join("README.md"));
+    let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    for setting in SETTINGS {
+        let default =
+            if setting.default.is_empty() { "–".to_owned() } else { format!("`{}`", setting.default) };
+        let row = format!("| `{}` | {default} | {} |", setting.name, setting.help);
+        assert!(rows.contains(&row.as_str()), "README.md has no line\n{row}");
+    }
+    let is_setting = |row: &&&str| SETTINGS.iter().any(|s| row.starts_with(&format!("| `{}` |", s.name)));
+    assert_eq!(rows.iter().filter(is_setting).count(), SETTINGS.len(), "a setting is listed twice");
+}
+
+#[test]
+fn every_link_to_a_file_leads_somewhere() {
+    let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
+    let pages = documents();
+    assert!(pages.iter().any(|page| page.ends_with("README.md")), "{pages:?}");
+    for page in pages {
+        let text = read(&page);
+        for target in link.captures_iter(&text).map(|found| found[1].to_owned()) {
+            let (path, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            if path.contains("://") || path.starts_with("mailto:") {
+                continue;
+            }
+            let file = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
+            assert!(file.exists(), "{} links to {target}", page.display());
+            if !anchor.is_empty() && file.extension().is_some_and(|extension| extension == "md") {
+                assert!(
+                    anchors(&read(&file)).contains(&anchor.to_owned()),
+                    "{} links to {target}",
+                    page.display()
+                );
+            }
+        }
+    }
+}
+
+/// The README and what is in `docs/`.
+fn documents() -> Vec<PathBuf> {
+    let docs = fs::read_dir(top().join("docs")).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.chain([top().join("README.md")]).collect()
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let kept = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}

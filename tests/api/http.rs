@@ -1,0 +1,70 @@
+//! What every answer has in common, and the paths beside the API.
+
+use serde_json::json;
+
+use crate::support::{EMAIL, TestApp};
+
+#[tokio::test]
+async fn every_answer_names_its_request() {
+    let app = TestApp::new().await;
+    let paths = [EMAIL, "/stages/email/nope/", "/nowhere/", "/-/health/live/"];
+    let mut ids = Vec::new();
+    for client in [app.admin(), app.anonymous()] {
+        for path in paths {
+            let answer = client.get(path).await;
+            let id = answer.header("x-authentik-id").unwrap_or_else(|| panic!("no id: {answer}")).to_owned();
+            assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+            ids.push(id);
+        }
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 2 * paths.len(), "an id is given once");
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let app = TestApp::new().await;
+    let stage = app.admin().create(EMAIL, "a stage").await;
+    for path in [EMAIL.to_owned(), format!("{EMAIL}{stage}/"), format!("{EMAIL}templates/")] {
+        let (get, head) = (app.admin().get(&path).await, app.admin().send("HEAD", &path, &[], "").await);
+        assert_eq!((head.status, head.body.len()), (200, 0));
+        for header in ["content-type", "allow"] {
+            assert_eq!(head.header(header), get.header(header), "{header} of {path}");
+        }
+    }
+    app.plain().send("HEAD", EMAIL, &[], "").await.status(403);
+}
+
+#[tokio::test]
+async fn a_deleted_object_leaves_nothing_to_read() {
+    let app = TestApp::new().await;
+    let path = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
+    let answer = app.admin().delete(&path).await.status(204);
+    assert_eq!((answer.body.len(), answer.header("content-type")), (0, None));
+    let gone = json!({ "detail": "No EmailStage matches the given query." });
+    app.admin().delete(&path).await.is(404, gone);
+}
+
+#[tokio::test]
+async fn an_answer_is_compressed_for_those_who_ask() {
+    let app = TestApp::new().await;
+    app.invitation_stages(20).await;
+    let list = "/stages/invitation/stages/";
+    let plain = app.admin().send("GET", list, &[], "").await.status(200);
+    assert_eq!(plain.header("content-encoding"), None);
+    let headers = [("accept-encoding", "gzip"), ("accept", "application/json")];
+    let compressed = app.admin().send("GET", list, &headers, "").await.status(200);
+    assert_eq!(compressed.header("content-encoding"), Some("gzip"));
+    assert!(compressed.body.len() < plain.body.len());
+}
+
+#[tokio::test]
+async fn the_server_is_ready_while_the_database_is() {
+    let app = TestApp::new().await;
+    app.anonymous().get("/-/health/live/").await.status(204);
+    app.anonymous().get("/-/health/ready/").await.status(204);
+    app.pool.close().await;
+    app.anonymous().get("/-/health/live/").await.status(204);
+    app.anonymous().get("/-/health/ready/").await.status(503);
+}

@@ -1,0 +1,448 @@
+//! What every resource that is registered has to satisfy. The tests read the declarations that the server itself
+//! works from, so a new resource or field is covered from the moment it is declared.
+//!
+//! One law has no test of its own: every answer to every request of these tests is held against the OpenAPI document
+//! (see `support/contract.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ak_stages::drf::field::{Field, Key, Kind, Place, Schema};
+use ak_stages::drf::params::FilterKind;
+use ak_stages::drf::resource::Action;
+use serde_json::{Map, Value, json};
+use sqlx::{AssertSqlSafe, PgPool};
+
+use crate::support::{
+    Declared, EMAIL, INVITATION, INVITATION_STAGE, Statements, TestApp, USER_WRITE, as_parameter, declared,
+    is_text,
+};
+
+/// Keys behind those of the declared fields, which clients of other versions require.
+const UNION_KEYS: &[(&str, &[&str])] =
+    &[("flow_set", &["background"]), ("Group", &["parent", "parent_name"])];
+
+/// What changes along with a field.
+const FOLLOWERS: &[(&str, &[&str])] = &[
+    ("background", &["background_url", "background_themed_urls"]),
+    ("flow", &["flow_obj"]),
+    ("intent", &["expires"]),
+    ("parents", &["parent", "parent_name"]),
+    ("roles", &["roles_obj"]),
+    ("slug", &["export_url"]),
+    ("stage", &["stage_obj"]),
+    ("target", &["stage_obj"]), // which shows the flows of the stage
+    ("user", &["user_obj"]),
+    ("users", &["users_obj"]),
+];
+
+fn listed_for<'t>(table: &'t [(&str, &[&str])], name: &str) -> &'t [&'t str] {
+    table.iter().find(|(key, _)| *key == name).map_or(&[], |(_, names)| names)
+}
+
+#[tokio::test]
+async fn an_answer_has_the_readable_fields_in_their_order() {
+    let app = TestApp::new().await;
+    for resource in declared() {
+        let (row, _) = app.two_rows(&resource).await;
+        assert_fields(resource.model.name, resource.fields, &row);
+    }
+}
+
+fn assert_fields(name: &str, fields: &[Field], object: &Value) {
+    let readable = fields.iter().filter(|field| field.readable()).map(|field| field.name);
+    let expected: Vec<_> = readable.chain(listed_for(UNION_KEYS, name).iter().copied()).collect();
+    let keys: Vec<_> = object.as_object().unwrap().keys().collect();
+    assert_eq!(keys, expected, "{name}");
+    for field in fields {
+        if let Kind::Nested { fields, .. } = field.kind {
+            match &object[field.name] {
+                Value::Array(items) => items.iter().for_each(|item| assert_fields(field.name, fields, item)),
+                Value::Object(_) => assert_fields(field.name, fields, &object[field.name]),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_column_exists_with_its_type_and_nullability() {
+    let app = TestApp::new().await;
+    for resource in declared() {
+        for field in resource.fields {
+            let table = match field.place {
+                Place::Own => resource.table.name,
+                Place::Parent => resource.table.parent.unwrap().name,
+                Place::Nowhere => continue,
+            };
+            let column = Column::find(&app.pool, table, field.column).await;
+            let place = format!("{table}.{}", field.column);
+            if let Some(types) = column_types(field.kind) {
+                assert!(types.contains(&&*column.data_type), "{place} is {}", column.data_type);
+                assert_eq!(column.is_nullable, field.nullable, "NULL in {place}");
+            }
+            if let Some(characters) = column.characters {
+                let longest = match field.kind {
+                    Kind::Choice(choices) => {
+                        choices.values.iter().map(|(value, _)| value.len()).max().unwrap()
+                    }
+                    _ => field.max_length.unwrap_or(usize::MAX),
+                };
+                assert!(longest <= characters, "{place} holds {characters} characters");
+            }
+        }
+    }
+}
+
+struct Column {
+    data_type: String,
+    is_nullable: bool,
+    characters: Option<usize>,
+}
+
+impl Column {
+    async fn find(pool: &PgPool, table: &str, column: &str) -> Self {
+        let found: Option<(String, bool, Option<i32>)> = sqlx::query_as(
+            "SELECT data_type::text, is_nullable = 'YES', character_maximum_length::integer \
+             FROM information_schema.columns WHERE table_name = $1 AND quote_ident(column_name) = $2",
+        )
+        .bind(table)
+        .bind(column)
+        .fetch_optional(pool)
+        .await
+        .unwrap();
+        let (data_type, is_nullable, characters) =
+            found.unwrap_or_else(|| panic!("no column {table}.{column}"));
+        Self { data_type, is_nullable, characters: characters.map(|most| most.try_into().unwrap()) }
+    }
+}
+
+/// The types in which PostgreSQL keeps a field; `None` where an object stands for a column.
+fn column_types(kind: Kind) -> Option<&'static [&'static str]> {
+    Some(match kind {
+        Kind::Uuid | Kind::Computed(Schema::Uuid) => &["uuid"],
+        Kind::Text | Kind::Slug | Kind::Email | Kind::Choice(_) | Kind::Computed(Schema::String) => {
+            &["text", "character varying"]
+        }
+        Kind::Boolean | Kind::Computed(Schema::Boolean) => &["boolean"],
+        Kind::DateTime | Kind::Computed(Schema::DateTime) => &["timestamp with time zone"],
+        Kind::Dictionary | Kind::Computed(Schema::Object) => &["jsonb"],
+        Kind::ForeignKey(target) if target.key == Key::Uuid => &["uuid"],
+        Kind::Integer { .. } | Kind::Serial | Kind::ForeignKey(_) | Kind::Computed(Schema::Integer) => {
+            &["integer"]
+        }
+        Kind::Many(_) | Kind::Nested { .. } | Kind::Computed(Schema::Uuids | Schema::Strings) => return None,
+    })
+}
+
+/// Django drops the defaults that it declares, so on authentik's tables an INSERT that counts on one would fail.
+#[tokio::test]
+async fn no_column_has_a_default_but_counted_keys() {
+    let app = TestApp::new().await;
+    let columns: Vec<(String, Option<String>, bool)> = sqlx::query_as(
+        "SELECT table_name || '.' || column_name, column_default::text, is_identity = 'YES' \
+         FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> '_sqlx_migrations'",
+    )
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert!(columns.iter().any(|(name, ..)| name == "authentik_flows_stage.name"), "{columns:?}");
+    for (column, default, is_identity) in columns {
+        assert_eq!(default, None, "{column}");
+        let is_id = column.split_once('.').is_some_and(|(_, name)| name == "id");
+        assert!(!is_identity || is_id, "{column} is counted");
+    }
+}
+
+#[tokio::test]
+async fn a_field_patched_alone_changes_only_itself() {
+    let app = TestApp::new().await;
+    for resource in declared().iter().filter(|resource| resource.does(Action::PartialUpdate)) {
+        let admin = app.admin();
+        for field in resource.writable() {
+            let (first, second) = app.two_numbers();
+            let before = app.row(resource, first).await;
+            let columns_before = columns(&app.pool, resource, &before).await;
+            let change = app.body(std::iter::once(field), second).await;
+            let answer = admin.patch(&resource.path_of(&before), change.clone()).await.status(200).json();
+            let after = admin.get(&resource.path_of(&answer)).await.status(200).json();
+            let columns_after = columns(&app.pool, resource, &before).await;
+
+            let followers = listed_for(FOLLOWERS, field.name);
+            let is_own = |key: &String| !followers.contains(&key.as_str());
+            let place = format!("{} {change}", resource.path);
+            let answered = differing(&answer, &after);
+            assert!(
+                answered.iter().all(|key| *key == "stage_obj" && field.name == "stage"),
+                "{place}: {answered:?}"
+            );
+            let changed: Vec<_> = differing(&before, &after).into_iter().filter(is_own).collect();
+            let shown = field.readable().then_some(field.name);
+            assert_eq!(changed, Vec::from_iter(shown), "{place}");
+            let changed: Vec<_> =
+                differing(&columns_before, &columns_after).into_iter().filter(is_own).collect();
+            let written = (field.place != Place::Nowhere).then_some(field.column.trim_matches('"'));
+            assert_eq!(changed, Vec::from_iter(written), "{place}");
+        }
+    }
+}
+
+/// What the tables hold for an object.
+async fn columns(pool: &PgPool, resource: &Declared, row: &Value) -> Value {
+    let parent = if resource.table.parent.is_some() { " || to_jsonb(p)" } else { "" };
+    let statement =
+        format!("SELECT to_jsonb(t){parent} {} WHERE t.{}::text = $1", resource.from(), resource.table.pk);
+    let select = sqlx::query_scalar(AssertSqlSafe(statement));
+    select.bind(row["pk"].as_str().unwrap()).fetch_one(pool).await.unwrap()
+}
+
+/// The keys whose values differ.
+fn differing(one: &Value, other: &Value) -> Vec<String> {
+    let (one, other) = (one.as_object().unwrap(), other.as_object().unwrap());
+    let keys: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    keys.into_iter().filter(|key| one.get(*key) != other.get(*key)).cloned().collect()
+}
+
+#[tokio::test]
+async fn a_fields_filter_finds_the_rows_with_its_value() {
+    let app = TestApp::new().await;
+    for resource in declared() {
+        let (one, other) = app.two_rows(&resource).await;
+        for field in resource.readable().filter(|field| field.filter) {
+            let value = &one[field.name];
+            if value.is_null() || value == "" {
+                continue; // an empty parameter is none
+            }
+            let path = format!("{}?page_size=100&{}={}", resource.path, field.name, as_parameter(value));
+            let found = app.admin().get(&path).await.status(200).column("pk");
+            assert!(found.contains(&one["pk"]), "{path} finds the row");
+            assert_eq!(
+                found.contains(&other["pk"]),
+                *value == other[field.name],
+                "{path} finds the other one"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_declared_filter_works() {
+    let app = TestApp::new().await;
+    for resource in declared() {
+        app.two_rows(&resource).await;
+        let fields = resource.fields.iter().filter(|field| field.filter);
+        let filters = fields.map(|field| (field.name, FilterKind::of(field)));
+        for (name, kind) in filters.chain(resource.filters.iter().map(|filter| (filter.name, filter.kind))) {
+            let value = app.filter_sample(kind).await;
+            app.admin().get(&format!("{}?{name}={value}", resource.path)).await.status(200);
+            app.admin().get(&format!("{}?{name}=", resource.path)).await.status(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_sorts_by_every_declared_name_in_both_directions() {
+    let app = TestApp::new().await;
+    for resource in declared() {
+        let (one, other) = app.two_rows(&resource).await;
+        let expressions = resource.order_expressions.iter().map(|(name, _)| *name);
+        let fields = resource.fields.iter().filter(|field| field.sortable).map(|field| field.name);
+        for name in fields.chain(expressions) {
+            let list = async |ordering: String| {
+                let path = format!("{}?page_size=100&ordering={ordering}", resource.path);
+                app.admin().get(&path).await.status(200).rows()
+            };
+            let (ascending, mut descending) = (list(name.to_owned()).await, list(format!("-{name}")).await);
+            descending.reverse();
+            let values = |rows: &[Value]| rows.iter().map(|row| row[name].clone()).collect::<Vec<_>>();
+            assert_eq!(values(&ascending), values(&descending), "{} by {name}", resource.path);
+            if one.get(name) != other.get(name) {
+                let place = |row: &Value| ascending.iter().position(|found| found["pk"] == row["pk"]);
+                assert_ne!(place(&one), place(&other), "{} by {name}", resource.path);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_looks_through_every_declared_expression() {
+    let app = TestApp::new().await;
+    for resource in declared() {
+        let (one, other) = app.two_rows(&resource).await;
+        let texts = searched(&app.pool, &resource, &one).await;
+        let others = searched(&app.pool, &resource, &other).await;
+        for text in texts.iter().filter(|text| !text.is_empty()) {
+            let phrase = as_parameter(&json!(format!("\"{}\"", text.to_uppercase())));
+            let path = format!("{}?page_size=100&search={phrase}", resource.path);
+            let found = app.admin().get(&path).await.status(200).column("pk");
+            assert!(found.contains(&one["pk"]), "{path} finds the row");
+            let fits = others.iter().any(|other| other.contains(text));
+            assert_eq!(found.contains(&other["pk"]), fits, "{path} finds the other one");
+        }
+        let nothing = app.admin().get(&format!("{}?search=no-such-text", resource.path)).await.status(200);
+        assert_eq!(nothing.rows(), Vec::<Value>::new(), "{}", resource.path);
+    }
+}
+
+/// What a search compares its terms with, for one row; empty for NULL.
+async fn searched(pool: &PgPool, resource: &Declared, row: &Value) -> Vec<String> {
+    let texts = resource.search.iter().map(|expression| format!("coalesce(lower(({expression})::text), '')"));
+    let texts = texts.collect::<Vec<_>>().join(", ");
+    let statement =
+        format!("SELECT ARRAY[{texts}] {} WHERE t.{}::text = $1", resource.from(), resource.table.pk);
+    let select = sqlx::query_scalar(AssertSqlSafe(statement));
+    select
+        .bind(row["pk"].as_str().map_or(row["pk"].to_string(), str::to_owned))
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn unknown_parameters_and_orderings_are_ignored() {
+    let app = TestApp::new().await;
+    for resource in declared() {
+        app.two_rows(&resource).await;
+        let all = app.admin().get(resource.path).await.status(200).json();
+        for query in
+            ["no_such_parameter=1", "ordering=no_such_field", "ordering=PK", "ordering=password", "ordering="]
+        {
+            let answer = app.admin().get(&format!("{}?{query}", resource.path)).await;
+            assert_eq!(answer.json(), all, "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_beyond_a_limit_is_refused() {
+    let app = TestApp::new().await;
+    for resource in declared().iter().filter(|resource| resource.does(Action::Create)) {
+        let target = Refusals::of(&app, resource).await;
+        for field in resource.writable() {
+            if let Kind::Integer { min, max } = field.kind {
+                let too_small = format!("Ensure this value is greater than or equal to {min}.");
+                target.refuse(field, json!(i64::from(min) - 1), &too_small).await;
+                let too_large = format!("Ensure this value is less than or equal to {max}.");
+                target.refuse(field, json!(i64::from(max) + 1), &too_large).await;
+            }
+            if let Some(most) = field.max_length {
+                let end = if matches!(field.kind, Kind::Email) { "@example.org" } else { "" };
+                let text = format!("{}{end}", "x".repeat(most + 1 - end.len()));
+                let too_long = format!("Ensure this field has no more than {most} characters.");
+                target.refuse(field, json!(text), &too_long).await;
+            }
+        }
+        target.nothing_was_written().await;
+    }
+}
+
+#[tokio::test]
+async fn null_and_blank_are_refused_where_the_declaration_says_so() {
+    let app = TestApp::new().await;
+    for resource in declared().iter().filter(|resource| resource.does(Action::Create)) {
+        let target = Refusals::of(&app, resource).await;
+        for field in resource.writable() {
+            if !field.nullable {
+                target.refuse(field, json!(null), "This field may not be null.").await;
+            }
+            if is_text(field) && !field.blank {
+                target.refuse(field, json!(""), "This field may not be blank.").await;
+                target.refuse(field, json!(" \t"), "This field may not be blank.").await;
+            }
+        }
+        target.nothing_was_written().await;
+
+        let row = resource.path_of(&target.row);
+        for field in resource.writable().filter(|field| field.nullable) {
+            app.admin().patch(&row, json!({ field.name: null })).await.status(200);
+        }
+        for field in resource.writable().filter(|field| field.blank) {
+            let answer = app.admin().patch(&row, json!({ field.name: "" })).await.status(200).json();
+            assert!(!field.readable() || answer[field.name] == "", "{} {answer}", field.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn required_fields_are_required_by_post_and_put_alone() {
+    let app = TestApp::new().await;
+    for resource in declared().iter().filter(|resource| resource.does(Action::Create)) {
+        let target = Refusals::of(&app, resource).await;
+        let errors =
+            resource.required().map(|field| (field.name.to_owned(), json!(["This field is required."])));
+        let errors = Value::Object(errors.collect());
+        let path = resource.path_of(&target.row);
+        let admin = app.admin();
+        for answer in [admin.post(resource.path, json!({})).await, admin.put(&path, json!({})).await] {
+            answer.is(400, errors.clone());
+            let order = answer.json().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            assert_eq!(order, resource.required().map(|field| field.name).collect::<Vec<_>>(), "{answer}");
+        }
+        target.nothing_was_written().await;
+        admin.patch(&path, json!({})).await.is(200, target.row);
+    }
+}
+
+/// Requests to one resource that have to fail.
+struct Refusals<'a> {
+    app: &'a TestApp,
+    resource: &'a Declared,
+    row: Value,
+    contents: BTreeMap<String, String>,
+}
+
+impl<'a> Refusals<'a> {
+    async fn of(app: &'a TestApp, resource: &'a Declared) -> Self {
+        let (row, _) = app.two_rows(resource).await;
+        let contents = app.contents().await;
+        Self { app, resource, row, contents }
+    }
+
+    /// POST, PUT and PATCH of a body that is right but for this field.
+    async fn refuse(&self, field: &Field, value: Value, sentence: &str) {
+        let required =
+            self.resource.required().map(|field| (field.name.to_owned(), self.row[field.name].clone()));
+        let mut body: Map<String, Value> = required.collect();
+        for unique in self.resource.required().filter(|field| field.unique.is_some()) {
+            body.insert(unique.name.to_owned(), json!("not-taken"));
+        }
+        body.insert(field.name.to_owned(), value.clone());
+        let (admin, path) = (self.app.admin(), self.resource.path_of(&self.row));
+        let expected = json!({ field.name: [sentence] });
+        admin.post(self.resource.path, Value::Object(body.clone())).await.is(400, expected.clone());
+        admin.put(&path, Value::Object(body)).await.is(400, expected.clone());
+        admin.patch(&path, json!({ field.name: value })).await.is(400, expected);
+    }
+
+    async fn nothing_was_written(&self) {
+        assert_eq!(self.app.contents().await, self.contents, "{}", self.resource.path);
+    }
+}
+
+/// The number of statements must not grow with the rows, and every look-up that is added shows here.
+#[tokio::test]
+async fn reading_takes_few_statements_however_many_rows_there_are() {
+    const ROWS: usize = 50;
+    let app = TestApp::new().await;
+    for resource in declared() {
+        let mut row = Value::Null;
+        for _ in 0..ROWS {
+            row = app.row(&resource, app.fresh()).await;
+        }
+        let (most_to_retrieve, most_to_list) = match resource.path {
+            EMAIL | USER_WRITE | INVITATION_STAGE | INVITATION => (3, 5),
+            _ => (6, 8),
+        };
+        let statements = Statements::watch();
+        app.admin().get(&resource.path_of(&row)).await.status(200);
+        let seen = statements.take();
+        assert!((2..=most_to_retrieve).contains(&seen.len()), "{} {seen:#?}", resource.path);
+
+        app.admin().get(&format!("{}?page_size=1", resource.path)).await.status(200);
+        let for_one = statements.take();
+        let many = app.admin().get(&format!("{}?page_size={ROWS}", resource.path)).await.status(200);
+        let for_many = statements.take();
+        assert_eq!(many.rows().len(), ROWS, "{}", resource.path);
+        assert!((2..=most_to_list).contains(&for_one.len()), "{} {for_one:#?}", resource.path);
+        assert_eq!(for_one.len(), for_many.len(), "{} {for_one:#?} {for_many:#?}", resource.path);
+    }
+}

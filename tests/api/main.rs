@@ -1,0 +1,22 @@
+//! The API from the outside: the real router on a real PostgreSQL, and the real program where that is the subject.
+//!
+//! One file a theme. [`laws`] holds for every resource because it reads the same declarations as the server;
+//! [`conformance`] replays what authentik answered; the others are about one rule each.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
+
+mod access;
+mod bad_input;
+mod conformance;
+mod documents;
+mod durability;
+mod email_templates;
+mod filters;
+mod flow_set;
+mod http;
+mod invitations;
+mod laws;
+mod paging;
+mod properties;
+mod races;
+mod support;

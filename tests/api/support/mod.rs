@@ -1,0 +1,130 @@
+//! A server of its own for every test, and people who ask it for something.
+
+mod client;
+mod contract;
+mod database;
+mod declared;
+mod people;
+mod program;
+mod rows;
+mod samples;
+mod statements;
+
+pub use client::{Answer, Client, JSON};
+pub use database::new_directory;
+pub use declared::{Declared, declared, is_text};
+pub use people::Person;
+pub use program::{Program, empty_database};
+pub use samples::{as_parameter, flow_set_entry};
+pub use statements::Statements;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ak_stages::app::{self, App};
+use ak_stages::clock::{Clock, Ids};
+use ak_stages::config::Settings;
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, PgPool};
+
+use database::Lease;
+
+/// Where the four resources of the stages API stand.
+pub const EMAIL: &str = "/stages/email/";
+pub const USER_WRITE: &str = "/stages/user_write/";
+pub const INVITATION_STAGE: &str = "/stages/invitation/stages/";
+pub const INVITATION: &str = "/stages/invitation/invitations/";
+
+/// What every test's clock shows.
+pub const NOW: &str = "2026-03-04T05:06:07.000008Z";
+
+/// [`NOW`] as an instant.
+pub fn now() -> DateTime<Utc> {
+    NOW.parse().unwrap()
+}
+
+/// The settings of a server that nothing was set for.
+pub fn settings() -> Settings {
+    Settings::read(|_| None).unwrap()
+}
+
+/// A server with a database of its own, in which there are the people of [`people`]. Its clock stands still and its keys
+/// are counted, so that what one run answers any other answers too.
+pub struct TestApp {
+    /// The database, for what the API doesn't show.
+    pub pool: PgPool,
+    app: App,
+    numbers: AtomicUsize,
+    _lease: Lease,
+}
+
+impl TestApp {
+    /// A server as it comes.
+    pub async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// A server with other settings.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings();
+        change(&mut settings);
+        let (database, lease) = database::copy_of_template(&settings).await;
+        let pool = database.pool.clone();
+        let app = App::new(database, settings, Clock::Fixed(now()), Ids::Sequential(Arc::default()));
+        Self { pool, app, numbers: AtomicUsize::new(1), _lease: lease }
+    }
+
+    /// The superuser.
+    pub fn admin(&self) -> Client {
+        self.bearer("admin")
+    }
+
+    /// Someone who may view all of the four resources, and nothing else.
+    pub fn viewer(&self) -> Client {
+        self.bearer("viewer")
+    }
+
+    /// A user without any permission.
+    pub fn plain(&self) -> Client {
+        self.bearer("plain")
+    }
+
+    /// Nobody.
+    pub fn anonymous(&self) -> Client {
+        Client::new(app::router(self.app.clone()), None)
+    }
+
+    /// Whoever holds this key.
+    pub fn bearer(&self, key: &str) -> Client {
+        Client::new(app::router(self.app.clone()), Some(key))
+    }
+
+    /// A number that this test hasn't seen.
+    pub fn fresh(&self) -> usize {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A name that nothing has.
+    pub fn new_name(&self) -> String {
+        format!("name-{}", self.fresh())
+    }
+
+    /// A digest of every table. Two of them are equal where nothing was written in between.
+    pub async fn contents(&self) -> BTreeMap<String, String> {
+        let tables: Vec<String> =
+            sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
+                .fetch_all(&self.pool)
+                .await
+                .unwrap();
+        let digests = tables.iter().map(|table| {
+            format!(
+                "SELECT '{table}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {table} row"
+            )
+        });
+        let statement = digests.collect::<Vec<_>>().join(" UNION ALL ");
+        let rows: Vec<(String, String)> =
+            sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&self.pool).await.unwrap();
+        rows.into_iter().collect()
+    }
+}

@@ -1,0 +1,127 @@
+//! The real program as a process of its own.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use ak_stages::config::SETTINGS;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::database;
+
+/// How long a start may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// An environment for the program that names a database without any table.
+pub async fn empty_database() -> Vec<(&'static str, String)> {
+    let options = database::empty().await;
+    let socket = options.get_socket().unwrap().to_str().unwrap().to_owned();
+    vec![
+        ("AUTHENTIK_POSTGRESQL__HOST", socket),
+        ("AUTHENTIK_POSTGRESQL__PORT", options.get_port().to_string()),
+        ("AUTHENTIK_POSTGRESQL__USER", options.get_username().to_owned()),
+        ("AUTHENTIK_POSTGRESQL__NAME", options.get_database().unwrap().to_owned()),
+    ]
+}
+
+/// A running server.
+pub struct Program {
+    child: Child,
+    address: SocketAddr,
+    output: PathBuf,
+}
+
+impl Program {
+    /// The program with this environment and, of its own variables, no other.
+    pub fn command(environment: &[(&str, String)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ak-stages"));
+        for setting in SETTINGS.iter().filter(|setting| setting.name != "PG_BIN_DIR") {
+            command.env_remove(setting.name);
+        }
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Start a server on a free port and wait until it serves.
+    pub fn serve(environment: &[(&str, String)]) -> Self {
+        let output = database::new_directory("program");
+        let file = |name| File::create(output.join(name)).unwrap();
+        let child = Self::command(environment)
+            .env("AUTHENTIK_LISTEN__HTTP", "127.0.0.1:0")
+            .arg("serve")
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .unwrap();
+        let mut program = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), output };
+        program.address = program.announced_address();
+        program
+    }
+
+    /// The log's line `serving` holds it.
+    fn announced_address(&mut self) -> SocketAddr {
+        let started = Instant::now();
+        loop {
+            let log = self.stderr();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            if let Some(line) = lines.into_iter().find(|line| line["message"] == "serving") {
+                return line["address"].as_str().unwrap().parse().unwrap();
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none() && started.elapsed() < PATIENCE, "the server does not start: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What it printed for the person who started it.
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(self.output.join("stdout")).unwrap()
+    }
+
+    /// What it logged.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.output.join("stderr")).unwrap()
+    }
+
+    /// One request on a connection of its own: status and body.
+    ///
+    /// # Errors
+    /// The server went away.
+    pub fn request(&self, method: &str, path: &str, key: &str, body: &str) -> io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((status.ok_or(io::ErrorKind::InvalidData)?, body.to_owned()))
+    }
+
+    /// Send a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Wait for the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

@@ -1,0 +1,114 @@
+//! Values that fields take.
+
+use ak_stages::drf::field::{Field, Kind};
+use ak_stages::drf::params::FilterKind;
+use ak_stages::resources::user;
+use chrono::Days;
+use serde_json::{Map, Value, json};
+
+use super::{Declared, TestApp, USER_WRITE, now};
+
+/// An entry of `flow_set` that makes a flow.
+pub fn flow_set_entry(slug: &str) -> Value {
+    json!({ "name": "A flow", "slug": slug, "title": "Welcome", "designation": "enrollment" })
+}
+
+/// Fields that take less than their type says.
+fn special(field: &str, n: usize) -> Option<Value> {
+    const TEMPLATES: [&str; 2] = ["email/email_otp.html", "email/invitation.html"];
+    Some(match field {
+        "token_expiry" | "recovery_cache_timeout" => json!(format!("hours={n}")),
+        "template" => json!(TEMPLATES[n % 2]),
+        "background" => json!(format!("https://example.org/{n}.png")),
+        "intent" => json!(["app_password", "api"][n % 2]),
+        // A binding has to be evaluated at some time, and re-evaluation can't be switched off alone.
+        "evaluate_on_plan" => json!(n.is_multiple_of(2)),
+        _ => return None,
+    })
+}
+
+impl TestApp {
+    /// A value for `field`. Those for two consecutive numbers differ.
+    pub async fn sample(&self, field: &Field, n: usize) -> Value {
+        if let Some(value) = special(field.name, n) {
+            return value;
+        }
+        match field.kind {
+            Kind::Text | Kind::Uuid | Kind::Serial | Kind::Computed(_) => {
+                json!(format!("{} {n}", field.name))
+            }
+            Kind::Slug => json!(format!("{}-{n}", field.name)),
+            Kind::Email => json!(format!("person{n}@example.org")),
+            Kind::Integer { min, .. } => json!(usize::try_from(min).unwrap_or(0) + n),
+            Kind::Boolean => json!(n % 2 == 1),
+            Kind::Choice(choices) => json!(choices.values[n % choices.values.len()].0),
+            Kind::DateTime => json!(now() + Days::new(n as u64)),
+            Kind::Dictionary => json!({ "n": n }),
+            Kind::ForeignKey(target) => self.row_of(target).await,
+            Kind::Many(target) => json!([self.row_of(target).await]),
+            Kind::Nested { many: true, .. } => json!([flow_set_entry(&format!("flow-{}", self.fresh()))]),
+            Kind::Nested { many: false, .. } => json!({}),
+        }
+    }
+
+    /// A body that names these fields.
+    pub async fn body(&self, fields: impl Iterator<Item = &'static Field>, n: usize) -> Value {
+        let mut body = Map::new();
+        for field in fields {
+            body.insert(field.name.to_owned(), self.sample(field, n).await);
+        }
+        Value::Object(body)
+    }
+
+    /// Two consecutive numbers, an even one first, whose samples no other call gives.
+    pub fn two_numbers(&self) -> (usize, usize) {
+        let even = 2 * self.fresh();
+        (even, even + 1)
+    }
+
+    /// A row with a value in every field that a request may set.
+    pub async fn row(&self, resource: &Declared, n: usize) -> Value {
+        let path = match resource.path {
+            "/stages/all/" => {
+                let body = json!({ "name": format!("stage {n}"), "flow_set": [flow_set_entry(&format!("flow-{n}"))] });
+                format!("{}{}/", resource.path, self.admin().post(USER_WRITE, body).await.status(201).pk())
+            }
+            "/core/users/" => format!("{}{}/", resource.path, self.row_of(&user::TARGET).await),
+            path => {
+                let body = self.body(resource.writable(), n).await;
+                resource.path_of(&self.admin().post(path, body).await.status(201).json())
+            }
+        };
+        self.admin().get(&path).await.status(200).json()
+    }
+
+    /// Two rows that differ in every field that a request may set.
+    pub async fn two_rows(&self, resource: &Declared) -> (Value, Value) {
+        let (first, second) = self.two_numbers();
+        (self.row(resource, first).await, self.row(resource, second).await)
+    }
+
+    /// A value for a query parameter that filters.
+    pub async fn filter_sample(&self, kind: FilterKind) -> String {
+        let value = match kind {
+            FilterKind::Text | FilterKind::Texts => json!("text"),
+            FilterKind::Boolean | FilterKind::Switch { .. } => json!(true),
+            FilterKind::Number | FilterKind::Numbers => json!(25),
+            FilterKind::Uuid | FilterKind::Uuids => json!("0a0b0c0d-1111-4222-8333-0000abcdef01"),
+            FilterKind::Choice(choices) | FilterKind::Choices(choices) => json!(choices.values[0].0),
+            FilterKind::ForeignKey(target) => self.row_of(target).await,
+            FilterKind::DateTime => json!(now()),
+            FilterKind::Attributes => json!({ "n": 1 }),
+        };
+        as_parameter(&value)
+    }
+}
+
+/// A JSON value as the text of a query parameter, percent-encoded.
+pub fn as_parameter(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
