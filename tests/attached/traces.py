@@ -1,0 +1,155 @@
+"""What a write leaves beside its own row, and what of authentik's settings counts."""
+
+import json
+import re
+from datetime import datetime, timedelta, timezone
+
+from client import TOKENS
+from lab import Lab
+from report import Report
+
+CLIENT = "203.0.113.7"
+# Our events in the recording's form.
+EVENTS = """
+    SELECT action, app, context, host(client_ip) AS client_ip, "user", brand, expiring,
+      round(extract(epoch FROM expires - created) / 86400)::int AS expires_in_days
+    FROM authentik_events_event"""
+PLANS = "public::1:goauthentik.io/flows/planner/"
+# The recorded writes after which the cached plans of the flow `ev-flow` are stale.
+DROPPING = {
+    "bind",
+    "patch email stage",
+    "patch email stage, nothing changed",
+    "put email stage",
+    "patch user_write stage",
+    "patch flow",
+    "patch binding",
+    "delete bound email stage",
+    "delete flow with binding and invitation",
+}
+
+
+def events_and_plans(lab: Lab, report: Report) -> None:
+    """The recorded requests: the audit events that they leave, and the cached plans that they drop"""
+    recorded = [json.loads(line) for line in (lab.shared / "conformance/events.jsonl").read_text().splitlines()]
+    database = lab.fresh()
+    other = database.value("SELECT flow_uuid FROM authentik_flows_flow WHERE slug = 'initial-setup'")
+    ids: dict[str, str] = {}  # ours by the recording's, in both spellings
+
+    def mapped(value: object):
+        text = json.dumps(value)
+        for theirs, ours in ids.items():
+            text = text.replace(theirs, ours)
+        return json.loads(text)
+
+    flow = "none yet"
+    with lab.serve(database) as server:
+        api = server.client()
+        for step in recorded:
+            plans = {f"{PLANS}{flow}#3", f"{PLANS}{flow}#None", f"{PLANS}{other}#3"}
+            values = ", ".join(f"('{plan}', '', now() + interval '1 hour')" for plan in plans)
+            database.execute(f"""
+                TRUNCATE authentik_events_event, django_postgres_cache_cacheentry CASCADE;
+                INSERT INTO django_postgres_cache_cacheentry (cache_key, value, expires) VALUES {values}""")
+            request = mapped(step["request"])
+            headers = {"X-Forwarded-For": CLIENT, "User-Agent": request["user_agent"]}
+            answer = api.send(request["method"], request["path"], request["json"], headers)
+            if answer.status == 201:
+                theirs, ours = step["answer_pk"], answer.body["pk"]
+                ids |= {theirs: ours, theirs.replace("-", ""): ours.replace("-", "")}
+
+            events, expected = comparable(database.rows(EVENTS)), comparable(mapped(step["events"]))
+            name = f"{step['what']}: {step['status']}, events: {len(expected)}"
+            report.same(name, [answer.status, *events], [step["status"], *expected])
+            left = {row["cache_key"] for row in database.rows("SELECT cache_key FROM django_postgres_cache_cacheentry")}
+            kept = {plan for plan in plans if step["what"] not in DROPPING or flow not in plan}
+            report.same(f"{step['what']}: plans dropped: {len(plans - kept)}", sorted(left), sorted(kept))
+            if step["what"] == "create flow":
+                flow = answer.body["pk"]
+    unknown = DROPPING - {step["what"] for step in recorded}
+    report.check("all writes that drop plans are in the recording", not unknown, unknown)
+
+
+def comparable(events: list[dict]) -> list[dict]:
+    """The events of one request, whose order says nothing, without the request's random id, which has to be there."""
+    for event in events:
+        if not re.fullmatch("[0-9a-f]{32}", event["context"]["http_request"].pop("request_id")):
+            raise ValueError(f"not the id of a request: {event}")
+    return sorted(events, key=lambda event: json.dumps(event, sort_keys=True))
+
+
+def settings(lab: Lab, report: Report) -> None:
+    """What administrators change in authentik counts at once"""
+    database = lab.fresh()
+    with lab.serve(database) as server:
+        api = server.client()
+
+        def sizes() -> list[int]:
+            return [len(api.get(f"/flows/instances/?page_size={size}").body["results"]) for size in ("", 1000)]
+
+        before = sizes()
+        database.execute("""
+            UPDATE authentik_tenants_tenant SET pagination_default_page_size = 3, pagination_max_page_size = 5""")
+        report.same("pagination_default_page_size, pagination_max_page_size", [before, sizes()], [[14, 14], [3, 5]])
+
+        def life(name: str) -> int:
+            made = api.make("/stages/invitation/invitations/", {"name": name})
+            return round((datetime.fromisoformat(made["expires"]) - datetime.now(timezone.utc)) / timedelta(minutes=1))
+
+        before = life("before")
+        database.execute("UPDATE authentik_tenants_tenant SET default_token_duration = 'hours=5'")
+        report.same("default_token_duration, in minutes", [before, life("after")], [30, 300])
+
+        brands = {
+            "127.0.0.1": "default",
+            "b.example": "default",
+            "a.example": "a.example",
+            "www.a.example": "a.example",
+            "login.a.example": "login.a.example",
+            "LOGIN.A.EXAMPLE": "login.a.example",
+        }
+
+        def backgrounds() -> list[str]:
+            return [api.get("/flows/instances/initial-setup/", Host=host).body["background_url"] for host in brands]
+
+        authentiks = "/static/dist/assets/images/flow_background.jpg"
+        report.same("the background of authentik", backgrounds(), [authentiks] * len(brands))
+        database.execute("""
+            UPDATE authentik_brands_brand SET branding_default_flow_background = 'https://default/b.png';
+            INSERT INTO authentik_brands_brand
+            SELECT (jsonb_populate_record(b, jsonb_build_object('brand_uuid', gen_random_uuid(), 'default', FALSE,
+              'domain', name, 'branding_default_flow_background', 'https://' || name || '/b.png'))).*
+            FROM authentik_brands_brand b, (VALUES ('a.example'), ('login.a.example')) AS v (name)""")
+        expected = [f"https://{brand}/b.png" for brand in brands.values()]
+        report.same("branding_default_flow_background of the host's brand", backgrounds(), expected)
+
+
+def initial_permissions(lab: Lab, report: Report) -> None:
+    """authentik's InitialPermissions for the creator of an object"""
+    database = lab.fresh()
+    # `viewer` may make email stages and sees no others.
+    database.execute("""
+        DELETE FROM guardian_rolemodelpermission m USING authentik_rbac_role r
+        WHERE r.uuid = m.role_id AND r.name = 'peer-viewer-role';
+        INSERT INTO guardian_rolemodelpermission (content_type_id, permission_id, role_id)
+        SELECT p.content_type_id, p.id, r.uuid FROM auth_permission p, authentik_rbac_role r
+        WHERE p.codename = 'add_emailstage' AND r.name = 'peer-viewer-role';
+        INSERT INTO authentik_rbac_initialpermissions (name, role_id)
+        SELECT 'own', uuid FROM authentik_rbac_role WHERE name = 'peer-viewer-role';
+        INSERT INTO authentik_rbac_initialpermissions_permissions (initialpermissions_id, permission_id)
+        SELECT i.id, p.id FROM authentik_rbac_initialpermissions i, auth_permission p
+        WHERE p.codename IN ('view_emailstage', 'change_emailstage', 'delete_emailstage', 'view_userwritestage')""")
+    with lab.serve(database) as server:
+        admin, viewer = server.client(), server.client(TOKENS["viewer"])
+        others = admin.make("/stages/email/", {"name": "others"})["pk"]
+        own = viewer.make("/stages/email/", {"name": "own"})["pk"]
+        granted = database.rows("""
+            SELECT o.object_pk, p.codename, r.name FROM guardian_roleobjectpermission o
+            JOIN auth_permission p ON p.id = o.permission_id AND p.content_type_id = o.content_type_id
+            JOIN authentik_rbac_role r ON r.uuid = o.role_id WHERE r.name = 'peer-viewer-role' ORDER BY p.codename""")
+        codenames = ("change_emailstage", "delete_emailstage", "view_emailstage")
+        expected = [{"object_pk": own, "codename": codename, "name": "peer-viewer-role"} for codename in codenames]
+        report.same("the creator's role has them, as far as they are for this model", granted, expected)
+        for pk, expected in ((others, [404, 404, 404]), (own, [200, 200, 204])):
+            found = [viewer.send(method, f"/stages/email/{pk}/", {}).status for method in ("GET", "PATCH", "DELETE")]
+            report.same(f"to see, change and delete {'it' if pk == own else 'another'}: {expected}", found, expected)
