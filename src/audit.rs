@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value, json};
@@ -43,9 +43,11 @@ impl Origin {
         let text = |name| header_text(&parts.headers, name).to_owned();
         let query = Query::parse(parts.uri.query());
         let host = text(header::HOST);
+        // The router has cut the API's prefix off.
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         Self {
             method: parts.method.to_string(),
-            path: parts.uri.path().to_owned(),
+            path: uri.path().to_owned(),
             args: query.iter().map(|(key, value)| (key.to_owned(), mask(key, value))).collect(),
             user_agent: text(header::USER_AGENT),
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),

@@ -2,7 +2,8 @@
 //! be found: the database's own catalogue says which tables point where.
 //!
 //! A nullable key is set to NULL, any other takes its row along; a row that extends a parent's takes the parent's
-//! along. The few nullable keys that Django cascades over are listed.
+//! along. The few nullable keys that Django cascades over are listed. What would take along a provider or a source is
+//! refused: their deletion has consequences that only authentik knows.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,14 +16,17 @@ use crate::drf::messages;
 use crate::error::ApiError;
 
 /// Nullable keys whose rows go with what they point at: `(table, column)`.
-const CASCADES: [(&str, &str); 3] = [
+const CASCADES: [(&str, &str); 6] = [
+    ("authentik_core_provider", "authorization_flow_id"),
     ("authentik_policies_policybinding", "group_id"),
-    ("authentik_policies_policybinding", "user_id"),
     ("authentik_policies_policybinding", "policy_id"),
+    ("authentik_policies_policybinding", "user_id"),
+    ("authentik_providers_ssf_ssfprovider", "token_id"),
+    ("authentik_sources_scim_scimsource", "token_id"),
 ];
 
-/// Nullable keys that Django cascades over to objects that are none of our business: such a row refuses the deletion.
-const REFUSALS: [(&str, &str); 1] = [("authentik_core_provider", "authorization_flow_id")];
+/// Tables whose rows are never taken along, nor the rows of tables that extend them.
+const KEPT: [&str; 2] = ["authentik_core_provider", "authentik_core_source"];
 
 /// A foreign key of one column, as the catalogue spells it.
 #[derive(Debug, Clone, FromRow)]
@@ -91,7 +95,7 @@ impl ForeignKeys {
     }
 
     /// The tables that point at these, with the columns that say so.
-    pub fn pointing_at(&self, tables: &[&str]) -> BTreeMap<&str, Vec<String>> {
+    pub fn pointing_at(&self, tables: &[String]) -> BTreeMap<&str, Vec<String>> {
         let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for key in tables.iter().flat_map(|table| self.to(table)) {
             let columns = found.entry(&key.table).or_default();
@@ -107,6 +111,11 @@ impl ForeignKeys {
     /// The links of `table` to its parents.
     fn parents(&self, table: &str) -> impl Iterator<Item = &ForeignKey> {
         self.by_target.values().flatten().filter(move |key| key.table == table && key.is_link)
+    }
+
+    /// Whether the rows of `table` are [`KEPT`].
+    fn keeps(&self, table: &str) -> bool {
+        KEPT.contains(&table) || self.parents(table).any(|link| self.keeps(&link.target))
     }
 
     fn primary(&self, table: &str) -> Result<(&str, &str), ApiError> {
@@ -149,13 +158,17 @@ impl Collector<'_> {
         }
         let foreign_keys = self.foreign_keys;
         for key in foreign_keys.to(table) {
-            let listed = |list: &[(&str, &str)]| list.contains(&(key.table.as_str(), key.column.as_str()));
-            if key.nullable && listed(&REFUSALS) {
-                self.refuse(key, &keys).await?;
-            } else if key.nullable && !listed(&CASCADES) {
+            // Looked up first: the database role may be allowed to read a table and not to change it.
+            let rows = self.keys_of(&key.table, &key.pk, &key.column, &key.target_type, &keys).await?;
+            if rows.is_empty() {
+                continue;
+            }
+            if key.nullable && !CASCADES.contains(&(key.table.as_str(), key.column.as_str())) {
                 self.set_null(key, &keys).await?;
+            } else if foreign_keys.keeps(&key.table) {
+                let errors = FieldErrors::non_field(messages::in_use(&key.table));
+                return Err(ApiError::Validation(errors.into_body(&[])));
             } else {
-                let rows = self.keys_of(&key.table, &key.pk, &key.column, &key.target_type, &keys).await?;
                 Box::pin(self.collect(&key.table, rows)).await?;
             }
         }
@@ -184,23 +197,11 @@ impl Collector<'_> {
     }
 
     async fn set_null(&mut self, key: &ForeignKey, keys: &[String]) -> Result<(), ApiError> {
-        // Looked up first: the database role may be allowed to read a table and not to change it.
-        if self.keys_of(&key.table, &key.pk, &key.column, &key.target_type, keys).await?.is_empty() {
-            return Ok(());
-        }
         let mut query = QueryBuilder::new("UPDATE ");
         query.push(format_args!("{} SET {} = NULL", key.table, key.column));
         push_in(&mut query, &key.column, &key.target_type, keys);
         query.build().execute(&mut *self.connection).await?;
         Ok(())
-    }
-
-    async fn refuse(&mut self, key: &ForeignKey, keys: &[String]) -> Result<(), ApiError> {
-        if self.keys_of(&key.table, &key.pk, &key.column, &key.target_type, keys).await?.is_empty() {
-            return Ok(());
-        }
-        let errors = FieldErrors::non_field(messages::in_use(&key.table));
-        Err(ApiError::Validation(errors.into_body(&[])))
     }
 
     /// Delete what was collected. Foreign keys are checked at the commit, so any order does.

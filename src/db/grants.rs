@@ -7,15 +7,12 @@ use super::{Layout, attached};
 use crate::resources::used_by;
 
 /// Tables whose rows we make, change and delete.
-const WRITTEN: [&str; 13] = [
+const WRITTEN: [&str; 10] = [
     "authentik_core_group",
-    "authentik_core_group_roles",
-    "authentik_core_groupparentage",
     "authentik_core_token",
     "authentik_flows_flow",
     "authentik_flows_flowstagebinding",
     "authentik_flows_stage",
-    "authentik_policies_policybinding",
     "authentik_policies_policybindingmodel",
     "authentik_stages_email_emailstage",
     "authentik_stages_invitation_invitation",
@@ -23,9 +20,13 @@ const WRITTEN: [&str; 13] = [
     "authentik_stages_user_write_userwritestage",
 ];
 
+/// Tables that link two others, whose rows we make and delete; that of users and groups is the layout's.
+const LINKS: [&str; 2] = ["authentik_core_group_roles", "authentik_core_groupparentage"];
+
 /// Rights on single tables.
-const SINGLE: [(&str, &str); 3] = [
+const SINGLE: [(&str, &str); 4] = [
     ("authentik_events_event", "INSERT"),
+    ("authentik_policies_policybinding", "SELECT, DELETE"),
     ("django_postgres_cache_cacheentry", "SELECT, DELETE"),
     ("guardian_roleobjectpermission", "SELECT, INSERT"),
 ];
@@ -60,9 +61,10 @@ pub fn needed(layout: &Layout) -> Vec<Grant> {
         privileges: privileges.to_owned(),
         columns: Vec::new(),
     };
-    let all = "SELECT, INSERT, UPDATE, DELETE";
-    let mut grants: Vec<Grant> = WRITTEN.iter().map(|table| whole(table, all)).collect();
-    grants.push(whole(layout.user_groups(), all));
+    let mut grants: Vec<Grant> =
+        WRITTEN.iter().map(|table| whole(table, "SELECT, INSERT, UPDATE, DELETE")).collect();
+    let links = LINKS.into_iter().chain([layout.user_groups()]);
+    grants.extend(links.map(|table| whole(table, "SELECT, INSERT, DELETE")));
     grants.extend(SINGLE.iter().map(|(table, privileges)| whole(table, privileges)));
     let granted = |grants: &[Grant], table: &str| grants.iter().any(|grant| grant.table == table);
     for (table, columns) in attached::needed() {
@@ -76,14 +78,19 @@ pub fn needed(layout: &Layout) -> Vec<Grant> {
         grants.push(grant);
     }
     let stages = layout.stage_tables().iter().map(|(_, table)| table.clone());
-    let others = used_by::tables().chain(["django_migrations"]).map(str::to_owned);
+    let others = used_by::tables().map(str::to_owned);
     for table in stages.chain(others) {
         if layout.exists(&table) && !granted(&grants, &table) {
             grants.push(whole(&table, "SELECT"));
         }
     }
     // To delete something, we have to see what hangs on it.
-    for (table, columns) in layout.foreign_keys().pointing_at(&WRITTEN) {
+    let deleted: Vec<String> = grants
+        .iter()
+        .filter(|grant| grant.privileges.contains("DELETE"))
+        .map(|grant| grant.table.clone())
+        .collect();
+    for (table, columns) in layout.foreign_keys().pointing_at(&deleted) {
         if !granted(&grants, table) {
             grants.push(Grant { columns, ..whole(table, "SELECT") });
         }
