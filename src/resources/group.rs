@@ -267,7 +267,11 @@ impl Resource for Group {
 
 /// The first five decimal digits of the key: what authentik uses as a group id in LDAP.
 pub fn num_pk(pk: Uuid) -> u32 {
-    pk.as_u128().to_string().get(..5).and_then(|digits| digits.parse().ok()).unwrap_or_default()
+    let mut number = pk.as_u128();
+    while number > 99_999 {
+        number /= 10;
+    }
+    u32::try_from(number).unwrap_or_default()
 }
 
 fn uuids(content: Option<&Content>) -> Option<Vec<Uuid>> {
@@ -454,4 +458,22 @@ fn autocomplete() -> Map<String, Value> {
         "models": { "authentik_core.group": fields },
     });
     schema.as_object().cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use uuid::Uuid;
+
+    use super::num_pk;
+
+    #[rstest]
+    #[case(Uuid::max(), 34_028)]
+    #[case(Uuid::from_u128(123_456), 12_345)]
+    #[case(Uuid::from_u128(12_345), 12_345)]
+    #[case(Uuid::from_u128(7), 7)]
+    #[case(Uuid::nil(), 0)]
+    fn numbers_groups(#[case] pk: Uuid, #[case] expected: u32) {
+        assert_eq!(num_pk(pk), expected);
+    }
 }
