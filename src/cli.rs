@@ -15,6 +15,7 @@ use crate::db::bootstrap::{self, NewToken, NewUser};
 use crate::db::{self, Server};
 use crate::drf::{openapi, rules};
 use crate::resources::user::USER_TYPE;
+use crate::stdout::print;
 use crate::{doctor, lifecycle, telemetry};
 
 /// authentik's stages REST API as one small server. Settings come from the environment; the README lists them.
@@ -152,13 +153,6 @@ impl Cli {
             command => with_database(&settings, command).await,
         }
     }
-}
-
-#[expect(clippy::print_stdout, reason = "what the command line tools are for")]
-pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    print!("{text}");
-    std::io::stdout().flush()?;
-    Ok(())
 }
 
 async fn with_database(settings: &Settings, command: Command) -> anyhow::Result<()> {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use sqlx::PgConnection;
 
-use crate::cli::print;
 use crate::clock::Ids;
 use crate::config::Settings;
-use crate::db::{self, Layout, Server, attached, grants};
+use crate::db::{self, Database, Layout, Server, attached, grants};
+use crate::stdout::print;
 
 /// How often the database is asked to find its latency.
 const PROBES: usize = 7;
@@ -20,13 +20,14 @@ const PROBES: usize = 7;
 /// What is wrong, in a sentence.
 pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     let server = Server::join(settings).await?;
-    let checked = check(&server, settings).await;
+    let database = db::open(server.connect_options(), settings, &Ids::Random).await?;
+    let checked = check(&database).await;
+    database.pool.close().await;
     server.stop()?;
     checked
 }
 
-async fn check(server: &Server, settings: &Settings) -> anyhow::Result<()> {
-    let database = db::open(server.connect_options(), settings, &Ids::Random).await?;
+async fn check(database: &Database) -> anyhow::Result<()> {
     let mut session = database.session().await?;
     let mut report = describe(&mut session, &database.layout).await?;
     let missing = if database.layout.is_attached() {

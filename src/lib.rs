@@ -28,4 +28,5 @@ pub mod error;
 pub mod health;
 pub mod lifecycle;
 pub mod resources;
+pub mod stdout;
 pub mod telemetry;

@@ -15,6 +15,7 @@ use crate::app::{self, App};
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::{self, Server, bootstrap};
+use crate::stdout::print;
 
 /// How long requests may take to finish after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
@@ -54,23 +55,21 @@ async fn open(server: &Server, settings: Settings, address: SocketAddr) -> anyho
     if !database.layout.is_attached()
         && let Some(key) = bootstrap::first_user(&database.pool, &settings, &clock, &ids).await?
     {
-        welcome(address, settings.bootstrap_token.is_none().then_some(&key));
+        print(&welcome(address, settings.bootstrap_token.is_none().then_some(&key)))?;
     }
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     Ok(App::new(database, settings, clock, ids))
 }
 
 /// The one time that a key is shown: on standard output, which no log collector of ours writes to.
-#[expect(clippy::print_stdout, reason = "for the person who started the server")]
-fn welcome(address: SocketAddr, generated: Option<&String>) {
-    println!("Welcome to ak-stages. The first user is akadmin, and this is how to ask for something:");
-    if let Some(key) = generated {
-        println!("\n  TOKEN={key}");
-    } else {
-        println!("\n  TOKEN=$AUTHENTIK_BOOTSTRAP_TOKEN");
-    }
-    println!("  curl -H \"Authorization: Bearer $TOKEN\" http://{address}/api/v3/stages/email/\n");
-    println!("The token is shown this once. `ak-stages token create akadmin` makes another.");
+fn welcome(address: SocketAddr, generated: Option<&String>) -> String {
+    let token = generated.map_or("$AUTHENTIK_BOOTSTRAP_TOKEN", String::as_str);
+    format!(
+        "Welcome to ak-stages. The first user is akadmin, and this is how to ask for something:\n\n  \
+         TOKEN={token}\n  \
+         curl -H \"Authorization: Bearer $TOKEN\" http://{address}/api/v3/stages/email/\n\n\
+         The token is shown this once. `ak-stages token create akadmin` makes another.\n"
+    )
 }
 
 /// The signals that end the server. From here on they don't end the process.

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use ak_stages::config::SETTINGS;
 use ak_stages::drf::openapi;
 use regex::Regex;
+
+use crate::support::Program;
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -19,6 +22,15 @@ fn read(path: &Path) -> String {
 fn the_openapi_document_is_up_to_date() {
     let is_current = read(&top().join("openapi.yaml")) == openapi::yaml().unwrap();
     assert!(is_current, "write it anew: `cargo run -- openapi > openapi.yaml`");
+}
+
+#[test]
+fn a_reader_of_the_openapi_document_may_leave_early() {
+    let mut command = Program::command(&[]);
+    let mut child = command.arg("openapi").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]
