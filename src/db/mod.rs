@@ -319,10 +319,13 @@ pub async fn connect(options: PgConnectOptions, settings: &Settings) -> anyhow::
     // One connection by itself: its error says what is wrong, where a pool's says that it waited.
     let probe = PgConnection::connect_with(&options).await;
     probe.with_context(|| format!("cannot connect to PostgreSQL at {place}"))?.close().await?;
-    PgPoolOptions::new()
-        .max_connections(settings.pool_size)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+    pool_options(settings)
         .connect_with(options)
         .await
         .with_context(|| format!("cannot connect to PostgreSQL at {place}"))
+}
+
+/// How many connections there are, and how long a request waits for one.
+pub fn pool_options(settings: &Settings) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(settings.pool_size).acquire_timeout(ACQUIRE_TIMEOUT)
 }

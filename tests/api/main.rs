@@ -16,6 +16,7 @@ mod flow_set;
 mod http;
 mod invitations;
 mod laws;
+mod overload;
 mod paging;
 mod properties;
 mod races;

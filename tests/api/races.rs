@@ -40,6 +40,22 @@ async fn a_name_is_given_once() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_taken_between_check_and_write_is_a_conflict() {
+    let app = TestApp::new().await;
+    let mut rival = app.pool.begin().await.unwrap();
+    sqlx::query("INSERT INTO authentik_flows_stage (stage_uuid, name) VALUES (gen_random_uuid(), 'wanted')")
+        .execute(&mut *rival)
+        .await
+        .unwrap();
+    let waiting = tokio::spawn(post(app.admin(), EMAIL, json!({ "name": "wanted" })));
+    app.somebody_waits_for_a_lock().await;
+    rival.commit().await.unwrap();
+    let sentence = "The object was changed by another request at the same time. Try again.";
+    waiting.await.unwrap().is(409, json!({ "detail": sentence }));
+    assert_eq!(app.admin().get(EMAIL).await.rows().len(), 0, "the refused request leaves nothing");
+}
+
+#[tokio::test]
 async fn a_flow_that_all_want_to_create_is_created_once() {
     let app = TestApp::new().await;
     let body = |n| json!({ "name": format!("stage {n}"), "flow_set": [flow_set_entry("wanted")] });

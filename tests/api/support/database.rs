@@ -12,7 +12,7 @@ use ak_stages::db::embedded::{self, Durability, EmbeddedPostgres};
 use ak_stages::db::{self, Database, bootstrap};
 use anyhow::Result;
 use rustix::process::{Pid, test_kill_process};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
@@ -22,7 +22,7 @@ use super::people;
 const PREFIX: &str = "ak-stages-api-";
 const TEMPLATE: &str = "template_of_tests";
 /// Connections a test may have at a time.
-const POOL_SIZE: u32 = 4;
+pub const POOL_SIZE: u32 = 4;
 /// Tests with a database at a time: together they stay below the embedded PostgreSQL's 60 connections.
 static SLOTS: Semaphore = Semaphore::const_new(12);
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
@@ -68,7 +68,7 @@ pub async fn copy_of_template(settings: &Settings) -> (Database, Lease) {
         return (db::open(options, settings, &Ids::Random).await.unwrap(), lease);
     }
     let mut database = cluster.template.clone();
-    database.pool = PgPoolOptions::new().max_connections(POOL_SIZE).connect_lazy_with(options);
+    database.pool = db::pool_options(settings).max_connections(POOL_SIZE).connect_lazy_with(options);
     (database, lease)
 }
 

@@ -11,7 +11,7 @@ mod samples;
 mod statements;
 
 pub use client::{Answer, Client, JSON};
-pub use database::new_directory;
+pub use database::{POOL_SIZE, new_directory};
 pub use declared::{Declared, declared, is_text};
 pub use people::Person;
 pub use program::{Program, empty_database};
@@ -21,6 +21,7 @@ pub use statements::Statements;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ak_stages::app::{self, App};
 use ak_stages::clock::{Clock, Ids};
@@ -126,5 +127,28 @@ impl TestApp {
         let rows: Vec<(String, String)> =
             sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&self.pool).await.unwrap();
         rows.into_iter().collect()
+    }
+
+    /// Returns when a statement waits for a lock.
+    pub async fn somebody_waits_for_a_lock(&self) {
+        while self.connections("wait_event_type = 'Lock'").await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Returns when every transaction has ended.
+    pub async fn nobody_is_in_a_transaction(&self) {
+        while self.connections("xact_start IS NOT NULL").await > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// How many connections to this database are like that, the one that counts left out.
+    async fn connections(&self, condition: &str) -> i64 {
+        let statement = format!(
+            "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND {condition}"
+        );
+        sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&self.pool).await.unwrap()
     }
 }

@@ -1,0 +1,63 @@
+//! Requests that can't go on for want of the database: each ends in time, and leaves nothing.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{EMAIL, POOL_SIZE, TestApp};
+
+/// Longer than a request waits for a connection, shorter than it may take.
+const WITHOUT_CONNECTION: Duration = Duration::from_secs(11);
+/// Longer than a request may take.
+const WITHOUT_END: Duration = Duration::from_secs(31);
+
+fn overloaded() -> Value {
+    json!({ "detail": "The server is overloaded. Try again." })
+}
+
+/// Let time pass for the server's timers, though not for PostgreSQL.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_request_without_a_connection_is_told_to_try_again() {
+    let app = TestApp::new().await;
+    let mut taken = Vec::new();
+    for _ in 0..POOL_SIZE {
+        taken.push(app.pool.acquire().await.unwrap());
+    }
+    let client = app.admin();
+    let waiting = tokio::spawn(async move { client.get(EMAIL).await });
+    tokio::task::yield_now().await;
+    pass(WITHOUT_CONNECTION).await;
+    waiting.await.unwrap().is(503, overloaded());
+    drop(taken);
+    app.admin().get(EMAIL).await.status(200);
+}
+
+#[tokio::test]
+async fn a_write_that_takes_too_long_is_undone() {
+    let app = TestApp::new().await;
+    let path = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
+    let before = app.contents().await;
+    let mut blocker = app.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE authentik_stages_email_emailstage IN SHARE MODE")
+        .execute(&mut *blocker)
+        .await
+        .unwrap();
+    let (client, changed) = (app.admin(), path.clone());
+    let waiting =
+        tokio::spawn(
+            async move { client.patch(&changed, json!({ "name": "another name", "port": 26 })).await },
+        );
+    app.somebody_waits_for_a_lock().await;
+    pass(WITHOUT_END).await;
+    waiting.await.unwrap().is(503, overloaded());
+    blocker.rollback().await.unwrap();
+    app.nobody_is_in_a_transaction().await;
+    assert_eq!(app.contents().await, before);
+    app.admin().patch(&path, json!({ "port": 26 })).await.status(200);
+}
