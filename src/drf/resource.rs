@@ -130,6 +130,8 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     const AUTOCOMPLETE: Option<fn() -> Map<String, Value>> = None;
     /// Boolean query parameters that say what else to show, with their defaults.
     const INCLUDES: &'static [(&'static str, bool)] = &[];
+    /// SQL for the rows that clients may meet at all.
+    const ROWS: &'static str = "TRUE";
     /// SQL expressions that `?search=` looks through.
     const SEARCH: &'static [&'static str];
     /// The order where the query names none.

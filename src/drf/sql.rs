@@ -56,7 +56,7 @@ fn pk_expression<R: Resource>() -> String {
 }
 
 fn push_where<R: Resource>(query: &mut QueryBuilder<Postgres>, selection: &Selection<'_>) {
-    query.push(" WHERE ");
+    query.push(" WHERE ").push(R::ROWS).push(" AND ");
     selection.scope.push(query, &pk_expression::<R>());
     push_search::<R>(query, selection.search);
     for condition in selection.conditions {

@@ -187,16 +187,13 @@ fn allow_detail<R: Resource>() -> &'static str {
 pub async fn collection<R: Resource>(State(app): State<App>, request: Request<Body>) -> Response {
     answer(app, request, allow_list::<R>(), async |call, connection| {
         let caller = call.authenticate(connection).await?.ok_or(ApiError::NotAuthenticated)?;
+        let does = |action| R::ACTIONS.contains(&action);
         match call.method {
             Method::GET | Method::HEAD => list::<R>(call, connection, &caller).await,
-            Method::POST if R::ACTIONS.contains(&Action::Create) => {
-                create::<R>(call, connection, &caller).await
-            }
+            Method::POST if does(Action::Create) => create::<R>(call, connection, &caller).await,
             Method::OPTIONS => {
-                let body = metadata::collection::<R>(
-                    caller.may(&R::MODEL, Verb::Add),
-                    call.app.database.layout.release(),
-                );
+                let may = does(Action::Create) && R::may_create(&caller).is_ok();
+                let body = metadata::collection::<R>(may, call.app.database.layout.release());
                 Ok(json_response(StatusCode::OK, &body))
             }
             _ => Err(ApiError::MethodNotAllowed(call.method.to_string())),
@@ -226,7 +223,8 @@ pub async fn detail<R: Resource>(State(app): State<App>, request: Request<Body>)
             Method::DELETE if does(Action::Destroy) => destroy::<R>(call, connection, &caller).await,
             Method::OPTIONS => {
                 let row = find::<R>(call, connection, &caller, false).await?;
-                let may = require::<R>(connection, &caller, Verb::Change, &row).await.is_ok();
+                let may = does(Action::Update)
+                    && require::<R>(connection, &caller, Verb::Change, &row).await.is_ok();
                 Ok(json_response(
                     StatusCode::OK,
                     &metadata::detail::<R>(may, call.app.database.layout.release()),

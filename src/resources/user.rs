@@ -236,6 +236,8 @@ impl Resource for User {
     ];
     const AUTOCOMPLETE: Option<fn() -> Map<String, Value>> = Some(autocomplete);
     const INCLUDES: &'static [(&'static str, bool)] = &[("include_groups", true), ("include_roles", true)];
+    // Whom django-guardian made for those who aren't logged in. There is one in authentik's database alone.
+    const ROWS: &'static str = "t.username <> 'AnonymousUser'";
     const SEARCH: &'static [&'static str] = &["t.email", "t.name", "t.uuid", "t.username"];
     const DEFAULT_ORDER: &'static [Order] = &[asc("username")];
     const EXTRA_COLUMNS: &'static str = ", \

@@ -38,6 +38,17 @@ async fn a_wrong_token_is_told_so_everywhere(#[case] authorization: &str) {
     }
 }
 
+#[tokio::test]
+async fn the_anonymous_user_of_django_guardian_is_no_user() {
+    let app = TestApp::new().await;
+    let rename =
+        "UPDATE authentik_core_user SET username = 'AnonymousUser' WHERE username = 'plain' RETURNING id";
+    let id: i32 = sqlx::query_scalar(rename).fetch_one(&app.pool).await.unwrap();
+    let names = app.admin().get("/core/users/").await.column("username");
+    assert!(!names.is_empty() && !names.contains(&json!("AnonymousUser")), "{names:?}");
+    app.admin().get(&format!("/core/users/{id}/")).await.is(404, detail("No User matches the given query."));
+}
+
 #[rstest]
 #[case::another_scheme("Basic dTpw")]
 #[case::no_key("Bearer ")]

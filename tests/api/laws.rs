@@ -313,6 +313,26 @@ async fn unknown_parameters_and_orderings_are_ignored() {
 }
 
 #[tokio::test]
+async fn options_describe_the_fields_that_can_be_written() {
+    let app = TestApp::new().await;
+    for resource in declared() {
+        let (row, _) = app.two_rows(&resource).await;
+        for (path, method, can) in [
+            (resource.path.to_owned(), "POST", resource.does(Action::Create)),
+            (resource.path_of(&row), "PUT", resource.does(Action::Update)),
+        ] {
+            let answer = app.admin().send("OPTIONS", &path, &[], "").await.status(200);
+            let described =
+                answer.json()["actions"].as_object().map(|actions| actions.keys().cloned().collect());
+            let expected = can.then(|| vec![method.to_owned()]);
+            assert_eq!(described, expected, "{answer}");
+            let allow = answer.header("allow").unwrap_or_default().to_owned();
+            assert_eq!(allow.split(", ").any(|allowed| allowed == method), can, "{allow}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_value_beyond_a_limit_is_refused() {
     let app = TestApp::new().await;
     for resource in declared().iter().filter(|resource| resource.does(Action::Create)) {

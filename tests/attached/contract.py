@@ -22,7 +22,7 @@ def recordings(lab: Lab, report: Report) -> None:
     """All flows and stages deleted through the API, then the recordings, beside our own database"""
     schema = lab.base.dump("--schema-only")
     own = own_database(lab)
-    for recording in ("core", "relations", "supporting"):
+    for recording in ("core", "relations", "supporting", "cast"):
         attached = lab.best(recording)
         with lab.serve(own.copy(), AUTHENTIK_STAGES__RELEASE="2025.12") as server:
             beside = lab.replay(server, recording)
