@@ -50,7 +50,7 @@ pub enum ApiError {
     /// 415, with the media type.
     #[error("unsupported media type")]
     UnsupportedMediaType(String),
-    /// 503, no connection to the database in time.
+    /// 503, no connection to the database or no answer from it in time.
     #[error("overloaded")]
     Overloaded,
     /// 500. The cause is logged here, once, and shown to nobody.
@@ -84,6 +84,8 @@ impl From<sqlx::Error> for ApiError {
                 let sentence = error.as_database_error().map(|error| error.message().to_owned());
                 Self::DatabaseRole(sentence.unwrap_or_default())
             }
+            // query_canceled: the statement took too long.
+            Some("57014") => Self::Overloaded,
             // program_limit_exceeded: the text is longer than an index row may be.
             Some("54000") => Self::Validation(json!({ NON_FIELD_ERRORS: [messages::TOO_LONG_FOR_INDEX] })),
             _ => match error {

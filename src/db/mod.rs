@@ -325,7 +325,16 @@ pub async fn connect(options: PgConnectOptions, settings: &Settings) -> anyhow::
         .with_context(|| format!("cannot connect to PostgreSQL at {place}"))
 }
 
-/// How many connections there are, and how long a request waits for one.
+/// How many connections there are, how long a request waits for one, and how long a statement may take.
 pub fn pool_options(settings: &Settings) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(settings.pool_size).acquire_timeout(ACQUIRE_TIMEOUT)
+    let options = PgPoolOptions::new().max_connections(settings.pool_size).acquire_timeout(ACQUIRE_TIMEOUT);
+    if settings.pgbouncer {
+        return options; // the connections are others' too: see `session::PINNED`
+    }
+    options.after_connect(|connection, _| {
+        Box::pin(async {
+            sqlx::raw_sql(session::LIMIT_STATEMENTS).execute(connection).await?;
+            Ok(())
+        })
+    })
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 
 use super::cascade::ForeignKeys;
 use super::{Layout, Mode, Release, bootstrap};
@@ -16,7 +17,7 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// # Errors
 /// A migration fails, or the database is newer than this server.
 pub async fn layout(pool: &PgPool, ids: &Ids, release: Release) -> anyhow::Result<Layout> {
-    MIGRATOR.run(pool).await.context("cannot bring the database's tables up to date")?;
+    migrate(pool).await.context("cannot bring the database's tables up to date")?;
     bootstrap::permissions(pool).await?;
     let table = |stage_type: &StageType| format!("{}_{}", stage_type.model.app_label, stage_type.model.model);
     let types = [&stage_types::EMAIL, &stage_types::USER_WRITE, &stage_types::INVITATION];
@@ -33,4 +34,13 @@ pub async fn layout(pool: &PgPool, ids: &Ids, release: Release) -> anyhow::Resul
         tables: readable.clone(),
         readable,
     })
+}
+
+/// On a connection of its own: a migration may take longer than a request's statements.
+async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    let options = pool.connect_options().as_ref().clone();
+    let own = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+    MIGRATOR.run(&own).await?;
+    own.close().await;
+    Ok(())
 }

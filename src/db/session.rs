@@ -1,15 +1,21 @@
 //! The connection of one request.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::Database;
 
+/// How long a request may take, and each of its statements: a request that was given up must not hold locks and a
+/// connection for longer than that.
+pub const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// [`TIME_LIMIT`] for the statements of a connection.
+pub const LIMIT_STATEMENTS: &str = "SET statement_timeout = '30s'";
 /// What a request's first statement is behind a PgBouncer in transaction mode. A transaction pins the server
 /// connection; and statements that another client left prepared on it would clash with ours.
-pub const PINNED: &str = "BEGIN; DEALLOCATE ALL";
+pub const PINNED: &str = "BEGIN; DEALLOCATE ALL; SET LOCAL statement_timeout = '30s'";
 
 /// A connection to the database, given back when the request ends.
 pub enum Session {

@@ -1,8 +1,6 @@
 //! The generic views: seven actions for every [`Resource`], in Django REST framework's order of checks:
 //! content negotiation, authentication, permission of the method, method, look-up, object permission, body, fields.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -24,6 +22,7 @@ use crate::app::App;
 use crate::audit::{self, Change, Origin};
 use crate::auth::rbac::{Scope, Verb};
 use crate::auth::{self, Caller};
+use crate::db::session::TIME_LIMIT;
 use crate::db::{initial_permissions, plans};
 use crate::error::{ApiError, json_response};
 
@@ -31,9 +30,6 @@ use crate::error::{ApiError, json_response};
 pub const MAX_BODY: usize = 2_621_440;
 /// How much of a larger body is read, and dropped, so that the client reads our answer rather than a reset.
 const MAX_DRAIN: usize = 64 * 1024 * 1024;
-
-/// A request that takes longer than this ends with 503, and its transaction with a rollback.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request, taken apart. The body is there already, but what is wrong with it is told only when a view asks for it.
 pub struct Call {
@@ -157,8 +153,9 @@ where
     respond(async { view(&mut Call::read(app, request).await?).await }, allow).await
 }
 
+/// A request that takes longer than the limit ends with 503, and its transaction with a rollback.
 async fn respond(work: impl Future<Output = Result<Response, ApiError>>, allow: &'static str) -> Response {
-    let answered = tokio::time::timeout(REQUEST_TIMEOUT, work).await;
+    let answered = tokio::time::timeout(TIME_LIMIT, work).await;
     let mut response = match answered {
         Ok(Err(ApiError::NoRoute)) => return ApiError::NoRoute.into_response(),
         Ok(result) => result.unwrap_or_else(IntoResponse::into_response),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 
 use crate::support::{EMAIL, POOL_SIZE, TestApp};
 
@@ -20,6 +21,12 @@ async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
+}
+
+/// Let email stages be read and not be written.
+async fn lock_email_stages(connection: &mut PgConnection) {
+    let lock = "LOCK TABLE authentik_stages_email_emailstage IN SHARE MODE";
+    sqlx::query(lock).execute(connection).await.unwrap();
 }
 
 #[tokio::test]
@@ -44,10 +51,7 @@ async fn a_write_that_takes_too_long_is_undone() {
     let path = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
     let before = app.contents().await;
     let mut blocker = app.pool.begin().await.unwrap();
-    sqlx::query("LOCK TABLE authentik_stages_email_emailstage IN SHARE MODE")
-        .execute(&mut *blocker)
-        .await
-        .unwrap();
+    lock_email_stages(&mut blocker).await;
     let (client, changed) = (app.admin(), path.clone());
     let waiting =
         tokio::spawn(
@@ -60,4 +64,25 @@ async fn a_write_that_takes_too_long_is_undone() {
     app.nobody_is_in_a_transaction().await;
     assert_eq!(app.contents().await, before);
     app.admin().patch(&path, json!({ "port": 26 })).await.status(200);
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_ended() {
+    let app = TestApp::new().await;
+    let path = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
+    let mut connections = Vec::new();
+    for _ in 0..POOL_SIZE {
+        let mut connection = app.pool.acquire().await.unwrap();
+        let limit: String =
+            sqlx::query_scalar("SHOW statement_timeout").fetch_one(&mut *connection).await.unwrap();
+        assert_eq!(limit, "30s");
+        sqlx::query("SET statement_timeout = '100ms'").execute(&mut *connection).await.unwrap();
+        connections.push(connection);
+    }
+    drop(connections);
+    let mut blocker = app.pool.begin().await.unwrap();
+    lock_email_stages(&mut blocker).await;
+    app.admin().patch(&path, json!({ "port": 26 })).await.is(503, overloaded());
+    blocker.rollback().await.unwrap();
+    assert_eq!(app.admin().get(&path).await.json()["port"], 25);
 }
