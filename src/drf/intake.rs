@@ -1,6 +1,8 @@
 //! A request body against the field table: every value coerced, every error found. `serde` alone would stop at the
 //! first bad field; Django REST framework reports them all.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -196,9 +198,17 @@ fn coerce(field: &'static Field, value: &Value, dialect: Dialect) -> Result<Cont
         },
         Kind::ForeignKey(target) => Content::Keys(vec![foreign_key(target.key, value)?]),
         Kind::Many(target) => match value {
-            Value::Array(items) => Content::Keys(
-                items.iter().map(|item| foreign_key(target.key, item)).collect::<Result<_, _>>()?,
-            ),
+            Value::Array(items) => {
+                let mut keys = Vec::new();
+                let mut seen = HashSet::new();
+                for item in items {
+                    let key = foreign_key(target.key, item)?;
+                    if seen.insert(key.key) {
+                        keys.push(key);
+                    }
+                }
+                Content::Keys(keys)
+            }
             other => return Err(messages::expected_list(python::type_name(other)).into()),
         },
         Kind::Nested { fields, .. } => Content::Objects(objects(fields, value, dialect)?),

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::field::{DefaultValue, Field, Key, Kind, Place, Target};
-use super::intake::{Content, Draft, ForeignKey, KeyValue, keys};
+use super::intake::{Content, Draft, ForeignKey, KeyValue};
 use super::page::Page;
 use super::params::{Condition, Existing, Operand, Order, Test, asc, contains_pattern};
 use super::resource::{LookupKind, Resource};
@@ -65,19 +65,19 @@ fn push_where<R: Resource>(query: &mut QueryBuilder<Postgres>, selection: &Selec
     }
 }
 
+/// All terms have to be found. They are one parameter, since a query may hold more of them than a statement may have
+/// parameters.
 fn push_search<R: Resource>(query: &mut QueryBuilder<Postgres>, terms: &[String]) {
-    for term in terms {
-        query.push(" AND (");
-        for (index, expression) in R::SEARCH.iter().enumerate() {
-            if index > 0 {
-                query.push(" OR ");
-            }
-            // Django's `icontains`.
-            query.push(format_args!("UPPER(({expression})::text) LIKE UPPER("));
-            query.push_bind(contains_pattern(term)).push(")");
-        }
-        query.push(")");
+    if terms.is_empty() {
+        return;
     }
+    let patterns: Vec<String> = terms.iter().map(|term| contains_pattern(term)).collect();
+    query.push(" AND NOT EXISTS (SELECT 1 FROM unnest(").push_bind(patterns).push(") AS term WHERE TRUE");
+    for expression in R::SEARCH {
+        // Django's `icontains`.
+        query.push(format_args!(" AND (UPPER(({expression})::text) LIKE UPPER(term)) IS NOT TRUE"));
+    }
+    query.push(")");
 }
 
 fn push_condition(query: &mut QueryBuilder<Postgres>, layout: &Layout, condition: &Condition) {
@@ -381,8 +381,8 @@ pub struct Probe<'a> {
 
 /// See [`Probe`].
 pub enum Fact<'a> {
-    /// The target table has this key.
-    Exists(&'static Target, &'a ForeignKey),
+    /// The target table has all these keys.
+    Exist(&'static Target, &'a [ForeignKey]),
     /// No other row has this text in that column.
     Unique(&'static Field, &'a str),
 }
@@ -391,69 +391,77 @@ pub enum Fact<'a> {
 pub fn probes<R: Resource>(draft: &Draft) -> Vec<Probe<'_>> {
     let mut probes = Vec::new();
     for field in R::FIELDS.iter().filter(|field| field.writable()) {
-        let content = draft.get(field.name);
-        if let Kind::ForeignKey(target) | Kind::Many(target) = field.kind {
-            probes.extend(
-                keys(content).iter().map(|key| Probe { field: field.name, fact: Fact::Exists(target, key) }),
-            );
-        }
-        if let (Some(_), Some(Content::Text(text))) = (field.unique, content) {
-            probes.push(Probe { field: field.name, fact: Fact::Unique(field, text) });
-        }
+        let fact = match (field.kind, field.unique, draft.get(field.name)) {
+            (Kind::ForeignKey(target) | Kind::Many(target), _, Some(Content::Keys(keys))) => {
+                Fact::Exist(target, keys)
+            }
+            (_, Some(_), Some(Content::Text(text))) => Fact::Unique(field, text),
+            _ => continue,
+        };
+        probes.push(Probe { field: field.name, fact });
     }
     probes
 }
 
-/// Look all facts up with one statement; `true` where the fact is as it should be. `pk` is the row that is updated.
+/// Look all facts up with one statement: `None` where the fact is as it should be, else the index of the first of its
+/// keys that is missing, or 0 for a text that is taken. `pk` is the row that is updated.
 pub async fn look_up<R: Resource>(
     connection: &mut PgConnection,
     probes: &[Probe<'_>],
     pk: Option<Uuid>,
-) -> Result<Vec<bool>, ApiError> {
+) -> Result<Vec<Option<usize>>, ApiError> {
     if probes.is_empty() {
         return Ok(Vec::new());
     }
-    let table = R::TABLE;
     let mut query = QueryBuilder::new("SELECT ARRAY[");
     for (index, probe) in probes.iter().enumerate() {
-        query.push(if index > 0 { ", " } else { "" });
+        query.push(if index > 0 { ", (" } else { "(" });
         match &probe.fact {
-            Fact::Exists(target, key) => {
-                query.push(format_args!("EXISTS (SELECT 1 FROM {} WHERE {} = ", target.table, target.pk));
-                match key.key {
-                    KeyValue::Uuid(uuid) => query.push_bind(uuid),
-                    KeyValue::Integer(number) => query.push_bind(number),
-                };
-                query.push(")");
-            }
-            Fact::Unique(field, text) => {
-                query.push("NOT EXISTS (SELECT 1 FROM ");
-                match (field.place, table.parent) {
-                    (Place::Parent, Some(parent)) => {
-                        query.push(format_args!("{} x WHERE x.{} = ", parent.name, field.column));
-                        query.push_bind((*text).to_owned());
-                        if let Some(pk) = pk {
-                            query.push(format_args!(
-                                " AND x.{} <> (SELECT {} FROM {} WHERE {} = ",
-                                parent.pk, parent.link, table.name, table.pk
-                            ));
-                            query.push_bind(pk).push(")");
-                        }
-                    }
-                    _ => {
-                        query.push(format_args!("{} x WHERE x.{} = ", table.name, field.column));
-                        query.push_bind((*text).to_owned());
-                        if let Some(pk) = pk {
-                            query.push(format_args!(" AND x.{} <> ", table.pk)).push_bind(pk);
-                        }
-                    }
-                }
-                query.push(")");
-            }
+            Fact::Exist(target, keys) => push_missing(&mut query, target, keys),
+            Fact::Unique(field, text) => push_taken::<R>(&mut query, field, text, pk),
         }
+        query.push(")");
     }
     query.push("]");
-    Ok(query.build_query_scalar().fetch_one(connection).await?)
+    let wrong: Vec<Option<i64>> = query.build_query_scalar().fetch_one(connection).await?;
+    Ok(wrong.into_iter().map(|index| index.map(|index| usize::try_from(index).unwrap_or_default())).collect())
+}
+
+/// `SELECT` the index of the first missing key. The keys are one parameter, since a request may name more of them than
+/// a statement may have parameters.
+fn push_missing(query: &mut QueryBuilder<Postgres>, target: &Target, keys: &[ForeignKey]) {
+    let (mut uuids, mut integers) = (Vec::new(), Vec::new());
+    for key in keys {
+        match key.key {
+            KeyValue::Uuid(uuid) => uuids.push(uuid),
+            KeyValue::Integer(number) => integers.push(number),
+        }
+    }
+    query.push("SELECT min(k.position) - 1 FROM unnest(");
+    match target.key {
+        Key::Uuid => query.push_bind(uuids),
+        Key::Integer => query.push_bind(integers),
+    };
+    query.push(format_args!(
+        ") WITH ORDINALITY AS k (key, position) WHERE NOT EXISTS (SELECT 1 FROM {} x WHERE x.{} = k.key)",
+        target.table, target.pk
+    ));
+}
+
+/// `SELECT` 0 if another row than `pk` has the text.
+fn push_taken<R: Resource>(query: &mut QueryBuilder<Postgres>, field: &Field, text: &str, pk: Option<Uuid>) {
+    let table = R::TABLE;
+    let (name, key, link) = match table.parent.filter(|_| field.place == Place::Parent) {
+        Some(parent) => (parent.name, parent.pk, parent.link),
+        None => (table.name, table.pk, table.pk),
+    };
+    query.push(format_args!("SELECT 0::bigint FROM {name} x WHERE x.{} = ", field.column));
+    query.push_bind(text.to_owned());
+    if let Some(pk) = pk {
+        query.push(format_args!(" AND x.{key} <> (SELECT {link} FROM {} WHERE {} = ", table.name, table.pk));
+        query.push_bind(pk).push(")");
+    }
+    query.push(" LIMIT 1");
 }
 
 /// Whether the rows that filters name exist; the first missing one otherwise.

@@ -500,11 +500,13 @@ async fn validate<R: Resource>(
         let probes: Vec<_> =
             sql::probes::<R>(&draft).into_iter().filter(|probe| !errors.has(probe.field)).collect();
         let facts = sql::look_up::<R>(connection, &probes, pk).await?;
-        for (probe, _) in probes.iter().zip(facts).filter(|(_, holds)| !holds) {
-            match &probe.fact {
-                Fact::Exists(_, key) => errors.add(probe.field, messages::invalid_pk(&key.spelling)),
-                Fact::Unique(field, _) => errors.add(probe.field, field.unique.unwrap_or_default()),
-            }
+        for (probe, wrong) in probes.iter().zip(facts) {
+            let Some(index) = wrong else { continue };
+            let sentence = match &probe.fact {
+                Fact::Exist(_, keys) => messages::invalid_pk(&keys[index].spelling),
+                Fact::Unique(field, _) => field.unique.unwrap_or_default().to_owned(),
+            };
+            errors.add(probe.field, sentence);
         }
     }
     let mut check = Check { view, connection, mode, pk, draft: &mut draft, errors: &mut errors };

@@ -296,6 +296,41 @@ fn letter(number: u16) -> Option<char> {
 }
 
 #[tokio::test]
+async fn more_keys_than_a_statement_has_parameters_are_looked_up() {
+    const MANY: u32 = 66_000;
+    let app = TestApp::new().await;
+    let mut checked = 0;
+    for resource in writable() {
+        let path = resource.path_of(&app.row(&resource, app.fresh()).await);
+        for field in resource.writable() {
+            let Kind::Many(target) = field.kind else { continue };
+            let key = |n: u32| match target.key {
+                Key::Integer => json!(1_000_000 + n),
+                Key::Uuid => json!(uuid::Uuid::from_u128(n.into())),
+            };
+            let keys: Vec<Value> = (0..MANY).map(key).collect();
+            let text = keys[0].as_str().map_or_else(|| keys[0].to_string(), str::to_owned);
+            let sentence = format!("Invalid pk \"{text}\" - object does not exist.");
+            let answer = app.admin().patch(&path, json!({ field.name: keys })).await;
+            answer.is(400, json!({ field.name: [sentence] }));
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "no field takes several keys");
+}
+
+#[tokio::test]
+async fn a_search_may_have_more_terms_than_a_statement_has_parameters() {
+    let app = TestApp::new().await;
+    app.admin().create(EMAIL, "a stage").await;
+    let terms = "a,".repeat(32_000);
+    let answer = app.admin().get(&format!("{EMAIL}?search={terms}")).await.status(200);
+    assert_eq!(answer.rows().len(), 1);
+    let answer = app.admin().get(&format!("{EMAIL}?search={terms}z")).await.status(200);
+    assert_eq!(answer.rows().len(), 0);
+}
+
+#[tokio::test]
 async fn unknown_and_read_only_keys_are_ignored() {
     let app = TestApp::new().await;
     let body = json!({

@@ -383,6 +383,20 @@ async fn null_and_blank_are_refused_where_the_declaration_says_so() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_named_twice_is_linked_once() {
+    let app = TestApp::new().await;
+    for resource in declared().iter().filter(|resource| resource.does(Action::PartialUpdate)) {
+        let (row, _) = app.two_rows(resource).await;
+        for field in resource.writable() {
+            let Kind::Many(target) = field.kind else { continue };
+            let key = app.row_of(target).await;
+            let answer = app.admin().patch(&resource.path_of(&row), json!({ field.name: [key, key] })).await;
+            assert_eq!(answer.status(200).json()[field.name], json!([key]), "{}", field.name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn required_fields_are_required_by_post_and_put_alone() {
     let app = TestApp::new().await;
     for resource in declared().iter().filter(|resource| resource.does(Action::Create)) {
