@@ -204,7 +204,7 @@ impl Token {
                         let duration = rules::parse_timedelta(&text).with_context(|| {
                             format!("{text}: must be a duration such as days=30;hours=12")
                         })?;
-                        Some(Clock::System.now() + duration)
+                        Some(Clock::System.after(duration))
                     }
                 };
                 let (pk, key) = (Ids::Random.next(), bootstrap::generate_key());

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Duration, SubsecRound, Utc};
 use uuid::Uuid;
 
 /// Where the server reads the time.
@@ -24,6 +24,14 @@ impl Clock {
             Self::System => Utc::now().trunc_subsecs(6),
             Self::Fixed(instant) => *instant,
         }
+    }
+
+    /// The time when `duration` will have passed; the ends of Python's calendar, the years 1 and 9999, cut it off.
+    pub fn after(&self, duration: Duration) -> DateTime<Utc> {
+        let [first, last] = [-62_135_596_800_000_000, 253_402_300_799_999_999]
+            .map(|microseconds| DateTime::from_timestamp_micros(microseconds).unwrap_or_default());
+        let beyond = if duration < Duration::zero() { first } else { last };
+        self.now().checked_add_signed(duration).unwrap_or(beyond).clamp(first, last)
     }
 }
 
@@ -46,5 +54,23 @@ impl Ids {
                 Uuid::from_u128(u128::from(counter.fetch_add(1, Ordering::Relaxed)) + 1)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("2026-03-04T05:06:07Z", Duration::minutes(30), "2026-03-04T05:36:07Z")]
+    #[case("2026-03-04T05:06:07Z", Duration::days(999_999_999), "9999-12-31T23:59:59.999999Z")]
+    #[case("2026-03-04T05:06:07Z", Duration::days(3_650_000), "9999-12-31T23:59:59.999999Z")]
+    #[case("2026-03-04T05:06:07Z", Duration::days(-3_650_000), "0001-01-01T00:00:00Z")]
+    #[case("2026-03-04T05:06:07Z", Duration::days(-999_999_999), "0001-01-01T00:00:00Z")]
+    fn time_ends_with_pythons_calendar(#[case] now: &str, #[case] passes: Duration, #[case] then: &str) {
+        let clock = Clock::Fixed(now.parse().unwrap());
+        assert_eq!(clock.after(passes), then.parse::<DateTime<Utc>>().unwrap());
     }
 }

@@ -107,7 +107,7 @@ impl Resource for Invitation {
             None => check.mode == Mode::Create,
         };
         if without_expiry && !check.errors.has("expires") {
-            let expires = check.view.app.clock.now() + check.view.default_token_duration();
+            let expires = check.view.app.clock.after(check.view.default_token_duration());
             check.draft.set("expires", Content::DateTime(expires));
         }
         Ok(())

@@ -160,7 +160,7 @@ impl Resource for Token {
         let expiring = input.expiring.unwrap_or(true);
         let without_expiry = creating && input.expires.flatten().is_none();
         if expiring && (intent == "api" || without_expiry) {
-            let expires = check.view.app.clock.now() + check.view.default_token_duration();
+            let expires = check.view.app.clock.after(check.view.default_token_duration());
             check.draft.set("expires", Content::DateTime(expires));
         }
         Ok(())
