@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::{ConnectInfo, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -47,8 +48,8 @@ impl Origin {
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         Self {
             method: parts.method.to_string(),
-            path: uri.path().to_owned(),
-            args: query.iter().map(|(key, value)| (key.to_owned(), mask(key, value))).collect(),
+            path: storable(&percent_decode_str(uri.path()).decode_utf8_lossy()),
+            args: query.iter().map(|(key, value)| (storable(key), mask(key, value))).collect(),
             user_agent: text(header::USER_AGENT),
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             client_ip: client_ip(parts),
@@ -66,8 +67,13 @@ fn mask(key: &str, value: &str) -> Value {
     Value::String(if SECRETS.iter().any(|word| key.contains(word)) {
         MASK.to_owned()
     } else {
-        value.to_owned()
+        storable(value)
     })
+}
+
+/// PostgreSQL has no NUL, not in JSON either, and a write must not fail for what its URL holds.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// The first address of `X-Forwarded-For`, else the peer's. Like authentik itself, this trusts the proxy in front.
@@ -186,7 +192,7 @@ pub async fn record(
     .bind(origin.client_ip.to_string())
     .bind(now)
     .bind(json!({ "pk": caller.id, "email": caller.email, "username": caller.username }))
-    .bind(now + retention)
+    .bind(view.app.clock.after(retention))
     .bind(caller.tenant.brand.clone().unwrap_or_else(|| json!({})))
     .execute(connection)
     .await?;

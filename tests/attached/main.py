@@ -21,6 +21,7 @@ SECTIONS = [
     contract.start_up,
     contract.recordings,
     traces.events_and_plans,
+    traces.unusual_urls,
     traces.settings,
     traces.initial_permissions,
     deletion.foreign_stage_and_branded_flow,

@@ -78,6 +78,21 @@ def comparable(events: list[dict]) -> list[dict]:
     return sorted(events, key=lambda event: json.dumps(event, sort_keys=True))
 
 
+def unusual_urls(lab: Lab, report: Report) -> None:
+    """What a URL may hold, and PostgreSQL and the calendar may not"""
+    database = lab.fresh()
+    database.execute("UPDATE authentik_tenants_tenant SET event_retention = 'days=999999999'")
+    with lab.serve(database) as server:
+        api = server.client()
+        api.make("/core/tokens/", {"identifier": "a_b"})
+        answer = api.send("DELETE", "/core/tokens/a%5Fb/?x=a%00b&%00=y&password=p")
+    event = database.rows("SELECT * FROM authentik_events_event WHERE action = 'model_deleted'")[-1]
+    request = event["context"]["http_request"]
+    found = [answer.status, request["path"], request["args"], event["expires"][:4]]
+    args = {"x": "a\ufffdb", "\ufffd": "y", "password": "********************"}
+    report.same("the event shows what can be stored", found, [204, "/api/v3/core/tokens/a_b/", args, "9999"])
+
+
 def settings(lab: Lab, report: Report) -> None:
     """What administrators change in authentik counts at once"""
     database = lab.fresh()
