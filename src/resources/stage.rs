@@ -1,6 +1,6 @@
 //! What all stages share: the head of their answers, their names, and `flow_set` in both directions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -299,13 +299,11 @@ async fn apply_flow_set(save: &mut Save<'_>, items: Option<&[FlowSetItem]>) -> R
     let existing = sqlx::query_as("SELECT slug, flow_uuid FROM authentik_flows_flow WHERE slug = ANY($1)");
     let existing: Vec<(String, Uuid)> = existing.bind(&slugs).fetch_all(&mut *save.connection).await?;
     let mut flows: HashMap<String, Uuid> = existing.into_iter().collect();
-    let bound: Vec<Uuid> =
-        sqlx::query_scalar("SELECT target_id FROM authentik_flows_flowstagebinding WHERE stage_id = $1")
-            .bind(save.pk)
-            .fetch_all(&mut *save.connection)
-            .await?;
+    let bound =
+        sqlx::query_scalar("SELECT target_id FROM authentik_flows_flowstagebinding WHERE stage_id = $1");
+    let bound: Vec<Uuid> = bound.bind(save.pk).fetch_all(&mut *save.connection).await?;
 
-    let mut bindings = Vec::new();
+    let (mut bindings, mut taken) = (Vec::new(), bound.iter().copied().collect::<HashSet<_>>());
     for item in items {
         let flow = match flows.get(&item.slug) {
             Some(flow) => *flow,
@@ -315,16 +313,17 @@ async fn apply_flow_set(save: &mut Save<'_>, items: Option<&[FlowSetItem]>) -> R
                 flow
             }
         };
-        if save.mode == Mode::Create || !(bound.contains(&flow) || bindings.contains(&flow)) {
+        if taken.insert(flow) || save.mode == Mode::Create {
             bindings.push(flow);
         }
     }
     if !bindings.is_empty() {
         save.view.caller.require(&flow_stage_binding::MODEL, Verb::Add)?;
     }
-    let named: Vec<Uuid> = flows.into_values().collect();
+    let named: HashSet<Uuid> = flows.into_values().collect();
     if bound.iter().any(|flow| !named.contains(flow)) {
         save.view.caller.require(&flow_stage_binding::MODEL, Verb::Delete)?;
+        let named: Vec<Uuid> = named.into_iter().collect();
         flow_stage_binding::delete_others(save.view, save.connection, save.pk, &named).await?;
     }
     for flow in bindings {
