@@ -8,23 +8,29 @@ use crate::db::Release;
 
 /// `OPTIONS` on a list; `may` add says whether the fields of POST are shown.
 pub fn collection<R: Resource>(may: bool, release: Release) -> Value {
-    describe::<R>("List", may.then_some("POST"), release)
+    resource::<R>("List", may.then_some("POST"), release)
 }
 
 /// `OPTIONS` on an object; `may` change says whether the fields of PUT are shown.
 pub fn detail<R: Resource>(may: bool, release: Release) -> Value {
-    describe::<R>("Instance", may.then_some("PUT"), release)
+    resource::<R>("Instance", may.then_some("PUT"), release)
 }
 
-fn describe<R: Resource>(suffix: &str, method: Option<&str>, release: Release) -> Value {
+fn resource<R: Resource>(suffix: &str, method: Option<&str>, release: Release) -> Value {
+    let (name, description) = (format!("{} {suffix}", R::VIEW_NAME), format!("{} Viewset", R::MODEL.name));
+    describe(&name, &description, method.map(|method| (method, R::FIELDS)), release)
+}
+
+/// `OPTIONS` on any view; `action` is the method that takes a body, and its fields.
+pub fn describe(name: &str, description: &str, action: Option<(&str, &[Field])>, release: Release) -> Value {
     let mut body = json!({
-        "name": format!("{} {suffix}", R::VIEW_NAME),
-        "description": format!("{} Viewset", R::MODEL.name),
+        "name": name,
+        "description": description,
         "renders": ["application/json"],
         "parses": ["application/json"],
     });
-    if let Some(method) = method {
-        body["actions"] = json!({ method: fields(R::FIELDS, release) });
+    if let Some((method, taken)) = action {
+        body["actions"] = json!({ method: fields(taken, release) });
     }
     body
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::field::{Choices, Field, Key, Kind, Schema};
 use super::params::FilterKind;
 use super::resource::{Action, LookupKind, Resource};
+use super::viewset::USED_BY;
 use crate::app::API_PREFIX;
 use crate::resources;
 
@@ -233,7 +234,7 @@ impl Document {
                 Action::UsedBy => {
                     let path = format!("{path}used_by/");
                     let answer = json!({ "type": "array", "items": reference("UsedBy") });
-                    let description = "Get a list of all objects that use this object";
+                    let description = USED_BY.description;
                     self.get(&path, &id, description, lookup, answer);
                 }
                 Action::Create | Action::Update | Action::PartialUpdate => {

@@ -233,26 +233,86 @@ pub async fn detail<R: Resource>(State(app): State<App>, request: Request<Body>)
     .await
 }
 
+/// `used_by/` of every resource.
+pub const USED_BY: Extra =
+    Extra::get("Used by", "Get a list of all objects that use this object").on_object();
+
 /// `/<resource>/<id>/used_by/`
 pub async fn used_by<R: Resource>(State(app): State<App>, request: Request<Body>) -> Response {
-    answer(app, request, "GET, HEAD, OPTIONS", async |call, connection| {
-        let caller = call.authenticate(connection).await?.ok_or(ApiError::PermissionDenied)?;
-        only_get(call)?;
-        let row = find::<R>(call, connection, &caller, false).await?;
-        Ok(json_response(StatusCode::OK, &R::used_by(call.view(&caller), connection, &row).await?))
+    extra(app, request, &USED_BY, async |call, connection, caller| {
+        let row = find::<R>(call, connection, caller, false).await?;
+        Ok(json_response(StatusCode::OK, &R::used_by(call.view(caller), connection, &row).await?))
     })
     .await
 }
 
-/// 405 for anything but GET and HEAD.
-///
-/// # Errors
-/// 405
-pub fn only_get(call: &Call) -> Result<(), ApiError> {
-    match call.method {
-        Method::GET | Method::HEAD => Ok(()),
-        _ => Err(ApiError::MethodNotAllowed(call.method.to_string())),
+/// A view beside the seven actions: an `@action` of Django REST framework, or an `APIView`.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "a view has to be routed"]
+pub struct Extra {
+    /// Its name in an `OPTIONS` answer.
+    pub name: &'static str,
+    /// What it does, there and in the OpenAPI document.
+    pub description: &'static str,
+    /// The fields that POST takes; without them it is read with GET.
+    body: Option<&'static [Field]>,
+    on_object: bool,
+}
+
+impl Extra {
+    /// A view that is read.
+    pub const fn get(name: &'static str, description: &'static str) -> Self {
+        Self { name, description, body: None, on_object: false }
     }
+
+    /// A view that takes these fields.
+    pub const fn post(name: &'static str, description: &'static str, body: &'static [Field]) -> Self {
+        Self { name, description, body: Some(body), on_object: false }
+    }
+
+    /// It is about one object: the look-up decides who may, and no credentials are a refusal like any other.
+    pub const fn on_object(mut self) -> Self {
+        self.on_object = true;
+        self
+    }
+
+    /// The `Allow` header.
+    pub const fn allow(&self) -> &'static str {
+        if self.body.is_some() { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" }
+    }
+
+    /// The answer to `OPTIONS`; `None` for the view's own method.
+    ///
+    /// # Errors
+    /// 405 for all other methods.
+    pub fn describe(&self, call: &Call) -> Result<Option<Response>, ApiError> {
+        match (&call.method, self.body) {
+            (&Method::GET | &Method::HEAD, None) | (&Method::POST, Some(_)) => Ok(None),
+            (&Method::OPTIONS, body) => {
+                let release = call.app.database.layout.release();
+                let action = body.map(|fields| ("POST", fields));
+                let about = metadata::describe(self.name, self.description, action, release);
+                Ok(Some(json_response(StatusCode::OK, &about)))
+            }
+            _ => Err(ApiError::MethodNotAllowed(call.method.to_string())),
+        }
+    }
+}
+
+/// As [`answer`], for an [`Extra`] that takes credentials.
+pub async fn extra<F>(app: App, request: Request<Body>, extra: &Extra, view: F) -> Response
+where
+    F: AsyncFnOnce(&mut Call, &mut PgConnection, &Caller) -> Result<Response, ApiError>,
+{
+    answer(app, request, extra.allow(), async |call, connection| {
+        let anonymous = if extra.on_object { ApiError::PermissionDenied } else { ApiError::NotAuthenticated };
+        let caller = call.authenticate(connection).await?.ok_or(anonymous)?;
+        match extra.describe(call)? {
+            Some(description) => Ok(description),
+            None => view(call, connection, &caller).await,
+        }
+    })
+    .await
 }
 
 /// Whether the query asks for one of the resource's [`Resource::INCLUDES`].

@@ -20,7 +20,7 @@ use crate::drf::field::Field;
 use crate::drf::openapi::{Document, reference};
 use crate::drf::params::Order;
 use crate::drf::resource::{Action, Lookup, LookupKind, Resource, Table, View};
-use crate::drf::viewset::{answer, only_get};
+use crate::drf::viewset::{Extra, extra};
 use crate::error::{ApiError, json_response};
 
 /// A stage of any type.
@@ -102,15 +102,18 @@ impl Resource for AnyStage {
     }
 }
 
+const TYPES: Extra = Extra::get("Types", "Get all creatable types");
+const USER_SETTINGS: Extra = Extra::get("User settings", "Get all stages the user can configure");
+
 /// `GET /stages/all/types/`: every type that authentik has.
 pub async fn types(State(app): State<App>, request: Request<Body>) -> Response {
     let shown = stage_types::ALL.iter().filter(|stage_type| !stage_type.debug);
-    constant(app, request, shown.map(TypeCreate::stage).collect()).await
+    constant(app, request, &TYPES, shown.map(TypeCreate::stage).collect()).await
 }
 
 /// `GET /stages/all/user_settings/`: what users can set up for themselves. None of our stage types has any of it.
 pub async fn user_settings(State(app): State<App>, request: Request<Body>) -> Response {
-    constant(app, request, Vec::new()).await
+    constant(app, request, &USER_SETTINGS, Vec::new()).await
 }
 
 /// Their operations in the OpenAPI document.
@@ -128,21 +131,15 @@ pub fn document(document: &mut Document) {
             "required": ["component", "object_uid", "title"],
         }),
     );
-    for (name, component, description) in [
-        ("types", "TypeCreate", "Get all creatable types"),
-        ("user_settings", "UserSetting", "Get all stages the user can configure"),
-    ] {
+    for (name, component, view) in
+        [("types", "TypeCreate", TYPES), ("user_settings", "UserSetting", USER_SETTINGS)]
+    {
         let answer = json!({ "type": "array", "items": reference(component) });
         let id = format!("stages_all_{name}_list");
-        document.get(&format!("/stages/all/{name}/"), &id, description, json!([]), answer);
+        document.get(&format!("/stages/all/{name}/"), &id, view.description, json!([]), answer);
     }
 }
 
-async fn constant(app: App, request: Request<Body>, rows: Vec<TypeCreate>) -> Response {
-    answer(app, request, "GET, HEAD, OPTIONS", async |call, connection| {
-        call.authenticate(connection).await?.ok_or(ApiError::NotAuthenticated)?;
-        only_get(call)?;
-        Ok(json_response(StatusCode::OK, &rows))
-    })
-    .await
+async fn constant(app: App, request: Request<Body>, view: &Extra, rows: Vec<TypeCreate>) -> Response {
+    extra(app, request, view, async |_, _, _| Ok(json_response(StatusCode::OK, &rows))).await
 }

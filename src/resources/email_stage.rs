@@ -14,7 +14,7 @@ use super::types::TypeCreate;
 use crate::app::App;
 use crate::drf::field::{DefaultValue, Field};
 use crate::drf::resource::Check;
-use crate::drf::viewset::{answer, only_get};
+use crate::drf::viewset::{Extra, extra};
 use crate::drf::{messages, rules};
 use crate::email_templates;
 use crate::error::{ApiError, json_response};
@@ -113,11 +113,13 @@ impl Kind for EmailStage {
     }
 }
 
+/// See [`templates`].
+pub const TEMPLATES: Extra =
+    Extra::get("Templates", "Get all available templates, including custom templates");
+
 /// `GET /stages/email/templates/`: the built-in templates, then the files of the template directory.
 pub async fn templates(State(app): State<App>, request: Request<Body>) -> Response {
-    answer(app, request, "GET, HEAD, OPTIONS", async |call, connection| {
-        call.authenticate(connection).await?.ok_or(ApiError::NotAuthenticated)?;
-        only_get(call)?;
+    extra(app, request, &TEMPLATES, async |call, _, _| {
         let templates =
             email_templates::list(&call.app.settings.template_dir, call.app.database.layout.release()).await;
         let rows: Vec<_> = templates.into_iter().map(TypeCreate::template).collect();

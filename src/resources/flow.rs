@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use crate::drf::openapi::{Document, lookup_parameter, operation};
 use crate::drf::params::{Filter, FilterKind, Order, asc};
 use crate::drf::resource::{Lookup, LookupKind, Parent, Resource, Table, View};
 use crate::drf::sql::{self, Keys};
-use crate::drf::viewset::{self, answer};
+use crate::drf::viewset::{self, Extra, extra};
 use crate::drf::{messages, rules};
 use crate::error::{ApiError, json_response};
 
@@ -341,6 +341,8 @@ fn themed_urls(view: View<'_>, background: &str) -> Option<Value> {
 }
 
 const FILE_PATH: &[Field] = &[Field::text("url").required()];
+const SET_BACKGROUND_URL: Extra =
+    Extra::post("Set background url", "Set Flow background", FILE_PATH).on_object();
 
 /// Its operation in the OpenAPI document; authentik's own has it up to 2025.10.
 pub fn document(document: &mut Document) {
@@ -349,20 +351,17 @@ pub fn document(document: &mut Document) {
     let parameters = json!([lookup_parameter::<Flow>()]);
     let answer = Some(json!({ "type": "object" }));
     let id = "flows_instances_set_background_url_create";
-    let operation = operation(path, id, "Set Flow background", parameters, Some(body), "200", answer);
+    let operation =
+        operation(path, id, SET_BACKGROUND_URL.description, parameters, Some(body), "200", answer);
     document.operation(path, "post", operation);
 }
 
 /// `POST /flows/instances/{slug}/set_background_url/`: how clients up to 2025.10 set a flow's background.
 pub async fn set_background_url(State(app): State<App>, request: Request<Body>) -> Response {
-    answer(app, request, "POST, OPTIONS", async |call, connection| {
-        let caller = call.authenticate(connection).await?.ok_or(ApiError::PermissionDenied)?;
-        if call.method != Method::POST {
-            return Err(ApiError::MethodNotAllowed(call.method.to_string()));
-        }
+    extra(app, request, &SET_BACKGROUND_URL, async |call, connection, caller| {
         let mut transaction = connection.begin().await?;
-        let flow = viewset::find::<Flow>(call, &mut transaction, &caller, true).await?;
-        viewset::require(&mut transaction, &caller, Verb::Change, &flow).await?;
+        let flow = viewset::find::<Flow>(call, &mut transaction, caller, true).await?;
+        viewset::require(&mut transaction, caller, Verb::Change, &flow).await?;
         let body = call.json()?;
         let (taken, mut errors) = intake::take(FILE_PATH, &body, Mode::Create, call.app.dialect());
         let Some(Content::Text(url)) = taken.get("url") else {
@@ -375,7 +374,7 @@ pub async fn set_background_url(State(app): State<App>, request: Request<Body>) 
         let mut draft = Draft::default();
         draft.set("background", Content::Text(url.clone()));
         sql::update::<Flow>(&mut transaction, flow.pk, &draft).await?;
-        viewset::wrote(call.view(&caller), &mut transaction, Change::Updated, &flow).await?;
+        viewset::wrote(call.view(caller), &mut transaction, Change::Updated, &flow).await?;
         transaction.commit().await?;
         Ok(json_response(StatusCode::OK, &json!({})))
     })

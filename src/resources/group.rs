@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -25,7 +25,7 @@ use crate::drf::messages;
 use crate::drf::openapi::{Document, lookup_parameter, operation};
 use crate::drf::params::{Filter, FilterKind, Order, asc};
 use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Save, Table, View};
-use crate::drf::viewset::{self, answer};
+use crate::drf::viewset::{self, Extra, extra};
 use crate::error::ApiError;
 
 /// Names and permissions.
@@ -379,40 +379,40 @@ async fn related(
 /// Their operations in the OpenAPI document.
 pub fn document(document: &mut Document) {
     let account = document.request("UserAccount", "Account adding/removing operations", ACCOUNT);
-    for (verb, description) in [("add", "Add user to group"), ("remove", "Remove user from group")] {
+    for (verb, view) in [("add", ADD_USER), ("remove", REMOVE_USER)] {
         let path = format!("/core/groups/{{group_uuid}}/{verb}_user/");
         let id = format!("core_groups_{verb}_user_create");
         let parameters = json!([lookup_parameter::<Group>()]);
-        let operation = operation(&path, &id, description, parameters, Some(account.clone()), "204", None);
+        let operation =
+            operation(&path, &id, view.description, parameters, Some(account.clone()), "204", None);
         document.operation(&path, "post", operation);
     }
 }
 
 /// `POST /core/groups/{id}/add_user/`
 pub async fn add_user(State(app): State<App>, request: Request<Body>) -> Response {
-    change_membership(app, request, "add_user_to_group", true).await
+    change_membership(app, request, &ADD_USER, "add_user_to_group", true).await
 }
 
 /// `POST /core/groups/{id}/remove_user/`
 pub async fn remove_user(State(app): State<App>, request: Request<Body>) -> Response {
-    change_membership(app, request, "remove_user_from_group", false).await
+    change_membership(app, request, &REMOVE_USER, "remove_user_from_group", false).await
 }
 
 const ACCOUNT: &[Field] = &[Field::integer("pk").required()];
+const ADD_USER: Extra = Extra::post("Add user", "Add user to group", ACCOUNT).on_object();
+const REMOVE_USER: Extra = Extra::post("Remove user", "Remove user from group", ACCOUNT).on_object();
 
 async fn change_membership(
     app: App,
     request: Request<Body>,
+    view: &Extra,
     permission: &'static str,
     member: bool,
 ) -> Response {
-    answer(app, request, "POST, OPTIONS", async |call, connection| {
-        let caller = call.authenticate(connection).await?.ok_or(ApiError::PermissionDenied)?;
-        if call.method != Method::POST {
-            return Err(ApiError::MethodNotAllowed(call.method.to_string()));
-        }
+    extra(app, request, view, async |call, connection, caller| {
         let mut transaction = connection.begin().await?;
-        let group = viewset::find::<Group>(call, &mut transaction, &caller, true).await?;
+        let group = viewset::find::<Group>(call, &mut transaction, caller, true).await?;
         caller.require_on(&mut transaction, &MODEL, permission, &group.pk.to_string()).await?;
         let body = call.json()?;
         let (draft, errors) = intake::take(ACCOUNT, &body, Mode::Create, call.app.dialect());
@@ -437,7 +437,7 @@ async fn change_membership(
             query.push(" AND user_id = ").push_bind(*user);
         }
         query.build().execute(&mut *transaction).await?;
-        viewset::wrote(call.view(&caller), &mut transaction, Change::Updated, &group).await?;
+        viewset::wrote(call.view(caller), &mut transaction, Change::Updated, &group).await?;
         transaction.commit().await?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })

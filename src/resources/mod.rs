@@ -97,7 +97,7 @@ pub fn document(document: &mut Document) {
     document.get(
         "/stages/email/templates/",
         "stages_email_templates_list",
-        "Get all available templates, including custom templates",
+        email_stage::TEMPLATES.description,
         json!([]),
         json!({ "type": "array", "items": reference("TypeCreate") }),
     );

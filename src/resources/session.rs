@@ -13,8 +13,8 @@ use super::user::{avatar, uid};
 use crate::app::App;
 use crate::drf::field::{Field, Schema};
 use crate::drf::openapi::{Document, reference};
-use crate::drf::viewset::{answer, only_get};
-use crate::error::{ApiError, json_response};
+use crate::drf::viewset::{Extra, extra};
+use crate::error::json_response;
 
 /// What a superuser may do that is no permission on a model; authentik lists it for its admin interface.
 const SYSTEM_PERMISSIONS: [&str; 16] = [
@@ -42,11 +42,11 @@ struct Named {
     pk: Uuid,
 }
 
+const ME: Extra = Extra::get("Me", "Get information about current user");
+
 /// `GET /core/users/me/`
 pub async fn me(State(app): State<App>, request: Request<Body>) -> Response {
-    answer(app, request, "GET, HEAD, OPTIONS", async |call, connection| {
-        let caller = call.authenticate(connection).await?.ok_or(ApiError::NotAuthenticated)?;
-        only_get(call)?;
+    extra(app, request, &ME, async |call, connection, caller| {
         let layout = &call.app.database.layout;
         let (name, settings): (String, Value) = sqlx::query_as(
             "SELECT name, coalesce(attributes -> 'settings', '{}') FROM authentik_core_user WHERE id = $1",
@@ -126,7 +126,7 @@ pub fn document(document: &mut Document) {
     document.get(
         "/core/users/me/",
         "core_users_me_retrieve",
-        "Get information about current user",
+        ME.description,
         json!([]),
         reference("SessionUser"),
     );

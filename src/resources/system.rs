@@ -10,22 +10,28 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::drf::openapi::{self, Document, reference};
-use crate::drf::viewset::{answer, answer_static, only_get};
+use crate::drf::viewset::{Extra, answer, answer_static, extra};
 use crate::error::{ApiError, json_response};
 
 /// Our own version, on the answer whose body speaks of authentik's.
 const VERSION: HeaderName = HeaderName::from_static("x-ak-stages-version");
 
+const CONFIG: Extra = Extra::get("Config", "Retrieve public configuration options");
+const VERSION_VIEW: Extra = Extra::get("Version", "Get running and latest version.");
+const SCHEMA: Extra = Extra::get("Schema", "The OpenAPI document, as YAML or as JSON");
+
 /// `GET /root/config/`, open to everybody. Error reporting stays off: a client must not send anything to anyone
 /// because of us.
 pub async fn config(State(app): State<App>, request: Request<Body>) -> Response {
-    answer(app, request, "GET, HEAD, OPTIONS", async |call, connection| {
+    answer(app, request, CONFIG.allow(), async |call, connection| {
         if let Some(key) = crate::auth::bearer(&call.headers) {
             // Open, but not to wrong credentials.
             let layout = &call.app.database.layout;
             crate::auth::authenticate(connection, layout, key, &call.origin.host, call.app.clock.now()).await?;
         }
-        only_get(call)?;
+        if let Some(description) = CONFIG.describe(call)? {
+            return Ok(description);
+        }
         let body = json!({
             "error_reporting": {
                 "enabled": false,
@@ -47,9 +53,7 @@ pub async fn config(State(app): State<App>, request: Request<Body>) -> Response 
 
 /// `GET /admin/version/`: the version whose contract we keep.
 pub async fn version(State(app): State<App>, request: Request<Body>) -> Response {
-    answer(app, request, "GET, HEAD, OPTIONS", async |call, connection| {
-        call.authenticate(connection).await?.ok_or(ApiError::NotAuthenticated)?;
-        only_get(call)?;
+    extra(app, request, &VERSION_VIEW, async |call, _, _| {
         let version = call.app.database.layout.authentik_version();
         let body = json!({
             "version_current": version,
@@ -71,8 +75,10 @@ static JSON: LazyLock<Value> = LazyLock::new(openapi::document);
 
 /// `GET /schema/`: the OpenAPI document, YAML unless JSON is asked for; open to everybody.
 pub async fn schema(State(app): State<App>, request: Request<Body>) -> Response {
-    answer_static(app, request, "GET, HEAD, OPTIONS", async |call| {
-        only_get(call)?;
+    answer_static(app, request, SCHEMA.allow(), async |call| {
+        if let Some(description) = SCHEMA.describe(call)? {
+            return Ok(description);
+        }
         let accept =
             call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let format = match call.query.last("format") {
@@ -140,13 +146,7 @@ pub fn document(document: &mut Document) {
             ],
         }),
     );
-    document.get(
-        "/root/config/",
-        "root_config_retrieve",
-        "Retrieve public configuration options",
-        json!([]),
-        reference("Config"),
-    );
+    document.get("/root/config/", "root_config_retrieve", CONFIG.description, json!([]), reference("Config"));
     document.open("/root/config/");
     let keys = ["version_current", "version_latest", "build_hash"].map(|key| (key, "string"));
     let flags = ["version_latest_valid", "outdated", "outpost_outdated"].map(|key| (key, "boolean"));
@@ -158,7 +158,7 @@ pub fn document(document: &mut Document) {
         "Version",
         json!({
             "type": "object",
-            "description": "Get running and latest version.",
+            "description": VERSION_VIEW.description,
             "properties": properties,
             "required": required,
         }),
@@ -166,7 +166,7 @@ pub fn document(document: &mut Document) {
     document.get(
         "/admin/version/",
         "admin_version_retrieve",
-        "Get running and latest version.",
+        VERSION_VIEW.description,
         json!([]),
         reference("Version"),
     );
@@ -175,7 +175,7 @@ pub fn document(document: &mut Document) {
     let mut operation = openapi::operation(
         "/schema/",
         "schema_retrieve",
-        "The OpenAPI document, as YAML or as JSON",
+        SCHEMA.description,
         json!([{ "in": "query", "name": "format", "schema": reference("FormatEnum") }]),
         None,
         "200",

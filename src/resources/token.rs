@@ -23,7 +23,7 @@ use crate::drf::intake::{Content, ForeignKey, KeyValue, Mode};
 use crate::drf::openapi::{Document, lookup_parameter, reference};
 use crate::drf::params::{Filter, FilterKind, Order, asc};
 use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Table, View};
-use crate::drf::viewset::{self, answer, only_get};
+use crate::drf::viewset::{self, Extra, extra};
 use crate::drf::{messages, rules, time};
 use crate::error::{ApiError, json_response};
 
@@ -183,20 +183,20 @@ impl Resource for Token {
     }
 }
 
+const VIEW_KEY: Extra = Extra::get("View key", "Return token key and log access").on_object();
+
 /// `GET /core/tokens/{identifier}/view_key/`: the secret itself.
 pub async fn view_key(State(app): State<App>, request: Request<Body>) -> Response {
-    answer(app, request, "GET, HEAD, OPTIONS", async |call, connection| {
-        let caller = call.authenticate(connection).await?.ok_or(ApiError::PermissionDenied)?;
-        only_get(call)?;
-        let token = viewset::find::<Token>(call, connection, &caller, false).await?;
-        if !token.owned_by(&caller) {
+    extra(app, request, &VIEW_KEY, async |call, connection, caller| {
+        let token = viewset::find::<Token>(call, connection, caller, false).await?;
+        if !token.owned_by(caller) {
             caller.require_on(connection, &MODEL, PERMISSIONS[0], &token.pk.to_string()).await?;
         }
         let key: String = sqlx::query_scalar("SELECT key FROM authentik_core_token WHERE token_uuid = $1")
             .bind(token.pk)
             .fetch_one(&mut *connection)
             .await?;
-        audit::secret_viewed(call.view(&caller), connection, &MODEL, token.pk, &token.identifier).await?;
+        audit::secret_viewed(call.view(caller), connection, &MODEL, token.pk, &token.identifier).await?;
         Ok(json_response(StatusCode::OK, &json!({ "key": key })))
     })
     .await
@@ -209,7 +209,7 @@ pub fn document(document: &mut Document) {
     document.get(
         "/core/tokens/{identifier}/view_key/",
         "core_tokens_view_key_retrieve",
-        "Return token key and log access",
+        VIEW_KEY.description,
         json!([lookup_parameter::<Token>()]),
         reference("TokenView"),
     );

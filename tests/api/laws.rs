@@ -333,6 +333,42 @@ async fn options_describe_the_fields_that_can_be_written() {
 }
 
 #[tokio::test]
+async fn options_describe_what_is_no_list_and_no_object() {
+    let app = TestApp::new().await;
+    let token = app.admin().post("/core/tokens/", json!({ "identifier": "one" })).await.status(201);
+    let token = token.json()["identifier"].as_str().unwrap().to_owned();
+    let group = app.group("one", false, &[]).await;
+    app.flow("one").await;
+    let mut views = vec![
+        ("/stages/email/templates/".to_owned(), "Templates", None),
+        ("/stages/all/types/".to_owned(), "Types", None),
+        ("/stages/all/user_settings/".to_owned(), "User settings", None),
+        (format!("/core/groups/{group}/add_user/"), "Add user", Some("pk")),
+        (format!("/core/groups/{group}/remove_user/"), "Remove user", Some("pk")),
+        (format!("/core/tokens/{token}/view_key/"), "View key", None),
+        ("/core/users/me/".to_owned(), "Me", None),
+        ("/root/config/".to_owned(), "Config", None),
+        ("/admin/version/".to_owned(), "Version", None),
+        ("/schema/".to_owned(), "Schema", None),
+        ("/flows/instances/one/set_background_url/".to_owned(), "Set background url", Some("url")),
+    ];
+    for resource in declared().iter().filter(|resource| resource.does(Action::UsedBy)) {
+        let row = app.row(resource, app.fresh()).await;
+        views.push((format!("{}used_by/", resource.path_of(&row)), "Used by", None));
+    }
+    for (path, name, taken) in views {
+        let answer = app.admin().send("OPTIONS", &path, &[], "").await.status(200);
+        assert_eq!(answer.json()["name"], name, "{answer}");
+        let fields =
+            answer.json()["actions"]["POST"].as_object().map(|fields| fields.keys().cloned().collect());
+        assert_eq!(fields, taken.map(|field| vec![field.to_owned()]), "{answer}");
+        assert!(answer.header("allow").unwrap().ends_with("OPTIONS"), "{answer}");
+        let open = ["/root/config/", "/schema/"].contains(&path.as_str());
+        app.anonymous().send("OPTIONS", &path, &[], "").await.status(if open { 200 } else { 403 });
+    }
+}
+
+#[tokio::test]
 async fn a_value_beyond_a_limit_is_refused() {
     let app = TestApp::new().await;
     for resource in declared().iter().filter(|resource| resource.does(Action::Create)) {
