@@ -72,6 +72,24 @@ fn every_link_to_a_file_leads_somewhere() {
     }
 }
 
+#[test]
+fn the_tests_that_compatibility_names_are_there() {
+    let page = read(&top().join("docs/COMPATIBILITY.md"));
+    let name = Regex::new(r"`([a-z_/]+)`").unwrap();
+    let (mut in_table, mut named) = (false, 0);
+    for line in page.lines() {
+        let cells: Vec<_> = line.trim_matches('|').split(" | ").collect();
+        let last = cells.last().unwrap().trim();
+        in_table = line.starts_with('|') && (in_table || last == "test");
+        for test in name.captures_iter(last).map(|found| found[1].to_owned()).filter(|_| in_table) {
+            let places = [format!("tests/api/{test}.rs"), test];
+            assert!(places.iter().any(|place| top().join(place).exists()), "{line}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named} tests were found");
+}
+
 /// The README and what is in `docs/`.
 fn documents() -> Vec<PathBuf> {
     let docs = fs::read_dir(top().join("docs")).into_iter().flatten().map(|entry| entry.unwrap().path());

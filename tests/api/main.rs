@@ -7,6 +7,7 @@
 
 mod access;
 mod bad_input;
+mod compatibility;
 mod conformance;
 mod documents;
 mod durability;
