@@ -109,48 +109,6 @@ impl Change {
     }
 }
 
-/// [`record`] with [`Change::Created`].
-///
-/// # Errors
-/// The database failed.
-pub async fn created(
-    view: View<'_>,
-    connection: &mut PgConnection,
-    model: &Model,
-    pk: Uuid,
-    name: &str,
-) -> Result<(), ApiError> {
-    record(view, connection, Change::Created, model, pk, name).await
-}
-
-/// [`record`] with [`Change::Deleted`].
-///
-/// # Errors
-/// The database failed.
-pub async fn deleted(
-    view: View<'_>,
-    connection: &mut PgConnection,
-    model: &Model,
-    pk: Uuid,
-    name: &str,
-) -> Result<(), ApiError> {
-    record(view, connection, Change::Deleted, model, pk, name).await
-}
-
-/// [`record`] with [`Change::SecretViewed`].
-///
-/// # Errors
-/// The database failed.
-pub async fn secret_viewed(
-    view: View<'_>,
-    connection: &mut PgConnection,
-    model: &Model,
-    pk: Uuid,
-    name: &str,
-) -> Result<(), ApiError> {
-    record(view, connection, Change::SecretViewed, model, pk, name).await
-}
-
 /// Write the event that authentik would write, in the transaction of the change itself. On our own database nothing
 /// is written.
 ///

@@ -8,7 +8,7 @@ use validator::Validate;
 use super::flow::{self, POLICY_BINDING_MODEL, POLICY_ENGINE_MODE};
 use super::stage::{self, StageHead};
 use super::used_by::{self, Used, UsedBy};
-use crate::audit;
+use crate::audit::{self, Change};
 use crate::auth::rbac::Model;
 use crate::db::{cascade, plans};
 use crate::drf::errors::NON_FIELD_ERRORS;
@@ -234,7 +234,7 @@ pub async fn append(
     draft.set("order", Content::Integer(order));
     let pk = view.app.ids.next();
     sql::insert::<FlowStageBinding>(connection, &view.app.ids, pk, &draft).await?;
-    audit::created(view, connection, &MODEL, pk, &name(order, flow)).await?;
+    audit::record(view, connection, Change::Created, &MODEL, pk, &name(order, flow)).await?;
     plans::drop_of(view.app, connection, &[flow]).await
 }
 
@@ -298,7 +298,7 @@ async fn audit_deleted(
     bindings: &[(Uuid, i32, Uuid)],
 ) -> Result<(), ApiError> {
     for (pk, order, target) in bindings {
-        audit::deleted(view, connection, &MODEL, *pk, &name(*order, *target)).await?;
+        audit::record(view, connection, Change::Deleted, &MODEL, *pk, &name(*order, *target)).await?;
     }
     let flows: Vec<Uuid> = bindings.iter().map(|(_, _, target)| *target).collect();
     plans::drop_of(view.app, connection, &flows).await

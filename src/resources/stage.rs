@@ -13,7 +13,7 @@ use super::flow::{FLOW_SET_FIELDS, Flow, FlowSet};
 use super::flow_stage_binding::{self, Side};
 use super::stage_types::{self, StageType};
 use super::used_by::{self, Used, UsedBy};
-use crate::audit;
+use crate::audit::{self, Change};
 use crate::auth::rbac::{Model, Verb};
 use crate::db::cascade;
 use crate::drf::field::{Field, Key, Schema, Target};
@@ -352,7 +352,7 @@ async fn create_flow(save: &mut Save<'_>, item: &FlowSetItem) -> Result<Uuid, Ap
     }
     let pk = save.view.app.ids.next();
     sql::insert::<Flow>(save.connection, &save.view.app.ids, pk, &draft).await?;
-    audit::created(save.view, save.connection, &Flow::MODEL, pk, &item.name).await?;
+    audit::record(save.view, save.connection, Change::Created, &Flow::MODEL, pk, &item.name).await?;
     Ok(pk)
 }
 

@@ -14,7 +14,7 @@ use validator::Validate;
 
 use super::user::{self, User};
 use crate::app::App;
-use crate::audit;
+use crate::audit::{self, Change};
 use crate::auth::Caller;
 use crate::auth::rbac::{Model, Scope};
 use crate::db::bootstrap;
@@ -196,7 +196,8 @@ pub async fn view_key(State(app): State<App>, request: Request<Body>) -> Respons
             .bind(token.pk)
             .fetch_one(&mut *connection)
             .await?;
-        audit::secret_viewed(call.view(caller), connection, &MODEL, token.pk, &token.identifier).await?;
+        let view = call.view(caller);
+        audit::record(view, connection, Change::SecretViewed, &MODEL, token.pk, &token.identifier).await?;
         Ok(json_response(StatusCode::OK, &json!({ "key": key })))
     })
     .await
