@@ -14,6 +14,7 @@ from schemathesis.openapi.checks import EnsureResourceAvailability, RejectedPosi
 SEEDS = {file.name: file.read_text() for file in Path("keys").iterdir()}
 # The token that the tests send, and the group that makes it a superuser's: the branch that they sit on.
 UNTOUCHABLE = {SEEDS["own_token"], SEEDS["admins"]}
+AKADMIN = int(SEEDS["akadmin"])
 NOWHERE = "00000000-0000-0000-0000-000000000000"
 
 # Whose key a path holds.
@@ -33,10 +34,10 @@ LAWFUL = {
     "create_users_group": SEEDS["group"],
     "flow": SEEDS["flow"],
     "intent": "api",
-    "members_by_pk": [1],
+    "members_by_pk": [AKADMIN],
     "members_by_username": ["akadmin"],
     "parents": [],
-    "pk": 1,
+    "pk": AKADMIN,
     "re_evaluate_policies": True,
     "recovery_cache_timeout": "minutes=5",
     "roles": [],
@@ -45,8 +46,8 @@ LAWFUL = {
     "template": "email/account_confirmation.html",
     "token_expiry": "minutes=30",
     "url": "",
-    "user": 1,
-    "users": [1],
+    "user": AKADMIN,
+    "users": [AKADMIN],
 }
 
 # Why text may be refused whatever the schema allows: PostgreSQL has no NUL, and Django REST framework trims blanks.

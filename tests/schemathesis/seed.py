@@ -34,12 +34,14 @@ def seed() -> None:
 
     # What there is before anything else: the token in use, and the group that gives it its rights.
     keep("own_token", call("GET", "/core/tokens/")["results"][0]["identifier"])
+    akadmin = call("GET", "/core/users/me/")["user"]["pk"]
+    keep("akadmin", str(akadmin))
     keep("admins", call("GET", "/core/groups/?is_superuser=true")["results"][0]["pk"])
 
     flow_body = {"name": "Seed", "slug": "seed", "title": "Seed", "designation": "enrollment"}
     flow = create("flow", "/flows/instances/", flow_body)
     keep("flow_slug", flow_body["slug"])
-    group = create("group", "/core/groups/", {"name": "seed", "users": [1]})
+    group = create("group", "/core/groups/", {"name": "seed", "users": [akadmin]})
     create("email_stage", "/stages/email/", {"name": "seed-email"})
     user_body = {"name": "seed-user", "create_users_group": group}
     create("user_write_stage", "/stages/user_write/", user_body)
