@@ -11,7 +11,7 @@ use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::Layout;
-use crate::drf::errors::FieldErrors;
+use crate::drf::errors::NON_FIELD_ERRORS;
 use crate::drf::messages;
 use crate::error::ApiError;
 
@@ -166,8 +166,7 @@ impl Collector<'_> {
             if key.nullable && !CASCADES.contains(&(key.table.as_str(), key.column.as_str())) {
                 self.set_null(key, &keys).await?;
             } else if foreign_keys.keeps(&key.table) {
-                let errors = FieldErrors::non_field(messages::in_use(&key.table));
-                return Err(ApiError::Validation(errors.into_body(&[])));
+                return Err(ApiError::field(NON_FIELD_ERRORS, messages::in_use(&key.table)));
             } else {
                 Box::pin(self.collect(&key.table, rows)).await?;
             }
