@@ -8,12 +8,11 @@ use axum::http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::app::RequestId;
 use crate::auth::rbac::Model;
 use crate::drf::params::Query;
-use crate::drf::resource::View;
+use crate::drf::resource::{PrimaryKey, View};
 use crate::drf::rules::parse_timedelta;
 use crate::error::ApiError;
 
@@ -119,7 +118,7 @@ pub async fn record(
     connection: &mut PgConnection,
     change: Change,
     model: &Model,
-    pk: Uuid,
+    pk: impl PrimaryKey,
     name: &str,
 ) -> Result<(), ApiError> {
     if !view.app.database.layout.is_attached() {
@@ -129,7 +128,7 @@ pub async fn record(
     let retention = parse_timedelta(&caller.tenant.event_retention).unwrap_or(chrono::Duration::days(365));
     let key = if change == Change::SecretViewed { "secret" } else { "model" };
     let context = json!({
-        key: { "pk": pk.simple().to_string(), "app": model.app_label, "name": name, "model_name": model.model },
+        key: { "pk": pk.in_event(), "app": model.app_label, "name": name, "model_name": model.model },
         "http_request": {
             "args": origin.args,
             "path": origin.path,

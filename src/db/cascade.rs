@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
-use uuid::Uuid;
 
 use super::Layout;
 use crate::drf::errors::NON_FIELD_ERRORS;
@@ -132,11 +131,11 @@ pub async fn delete(
     connection: &mut PgConnection,
     layout: &Layout,
     table: &str,
-    keys: Vec<Uuid>,
+    keys: Vec<impl ToString>,
 ) -> Result<(), ApiError> {
     let mut collector =
         Collector { connection, foreign_keys: layout.foreign_keys(), seen: HashSet::new(), rows: Vec::new() };
-    collector.collect(table, keys.iter().map(Uuid::to_string).collect()).await?;
+    collector.collect(table, keys.iter().map(ToString::to_string).collect()).await?;
     collector.delete().await
 }
 

@@ -1,7 +1,6 @@
 //! authentik's `InitialPermissions`: what the roles of an object's creator may do with it.
 
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::auth::rbac::Model;
 use crate::drf::resource::View;
@@ -15,7 +14,7 @@ pub async fn grant(
     view: View<'_>,
     connection: &mut PgConnection,
     model: &Model,
-    pk: Uuid,
+    pk: &str,
 ) -> Result<(), ApiError> {
     if view.caller.roles().is_empty() || !view.app.database.layout.is_attached() {
         return Ok(());
@@ -27,7 +26,7 @@ pub async fn grant(
          JOIN auth_permission p ON p.id = m.permission_id JOIN django_content_type c ON c.id = p.content_type_id \
          WHERE i.role_id = ANY($2) AND c.app_label = $3 AND c.model = $4 ON CONFLICT DO NOTHING",
     )
-    .bind(pk.to_string())
+    .bind(pk)
     .bind(view.caller.roles())
     .bind(model.app_label)
     .bind(model.model)

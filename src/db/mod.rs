@@ -6,6 +6,7 @@ pub mod cascade;
 pub mod embedded;
 pub mod grants;
 pub mod initial_permissions;
+pub mod links;
 pub mod own;
 pub mod plans;
 pub mod session;

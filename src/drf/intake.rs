@@ -102,6 +102,24 @@ impl Draft {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, content)| content)
     }
 
+    /// The UUIDs that a many-to-many `field` shall hold, if the request says.
+    pub fn uuids(&self, field: &str) -> Option<Vec<Uuid>> {
+        let uuid = |key: &ForeignKey| match key.key {
+            KeyValue::Uuid(uuid) => Some(uuid),
+            KeyValue::Integer(_) => None,
+        };
+        self.get(field).map(|content| keys(Some(content)).iter().filter_map(uuid).collect())
+    }
+
+    /// The integers that a many-to-many `field` shall hold, if the request says.
+    pub fn integers(&self, field: &str) -> Option<Vec<i32>> {
+        let integer = |key: &ForeignKey| match key.key {
+            KeyValue::Integer(number) => Some(number),
+            KeyValue::Uuid(_) => None,
+        };
+        self.get(field).map(|content| keys(Some(content)).iter().filter_map(integer).collect())
+    }
+
     /// Set `field`, whatever the request said.
     pub fn set(&mut self, field: &'static str, content: Content) {
         match self.0.iter_mut().find(|(name, _)| *name == field) {

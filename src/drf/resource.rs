@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
-use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgConnection};
+use serde_json::{Map, Value, json};
+use sqlx::postgres::{PgHasArrayType, PgRow};
+use sqlx::{Decode, Encode, FromRow, PgConnection, Postgres, Type};
 use uuid::Uuid;
 use validator::Validate;
 
@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::audit::Origin;
 use crate::auth::Caller;
 use crate::auth::rbac::{Model, Scope, Verb};
+use crate::clock::Ids;
 use crate::db::cascade;
 use crate::error::ApiError;
 use crate::resources::used_by::UsedBy;
@@ -74,6 +75,46 @@ pub enum LookupKind {
     Text,
     /// An integer.
     Integer,
+}
+
+/// The type of a primary key.
+pub trait PrimaryKey:
+    Copy
+    + std::fmt::Display
+    + Send
+    + Sync
+    + Unpin
+    + PgHasArrayType
+    + Type<Postgres>
+    + for<'q> Encode<'q, Postgres>
+    + for<'r> Decode<'r, Postgres>
+    + 'static
+{
+    /// The key of a new row; `None` where the database counts.
+    fn next(ids: &Ids) -> Option<Self>;
+
+    /// The key in an audit event.
+    fn in_event(self) -> Value;
+}
+
+impl PrimaryKey for Uuid {
+    fn next(ids: &Ids) -> Option<Self> {
+        Some(ids.next())
+    }
+
+    fn in_event(self) -> Value {
+        json!(self.simple().to_string())
+    }
+}
+
+impl PrimaryKey for i32 {
+    fn next(_: &Ids) -> Option<Self> {
+        None
+    }
+
+    fn in_event(self) -> Value {
+        json!(self)
+    }
 }
 
 /// What a resource lets clients do.
@@ -147,8 +188,11 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     /// one optional. What a field's type says already stands in [`Self::FIELDS`] alone.
     type Input: DeserializeOwned + Validate + Send + Sync;
 
-    /// The primary key of what can be written; that of users is a number, and they are only read.
-    fn pk(&self) -> Uuid;
+    /// The type of the primary key.
+    type Key: PrimaryKey;
+
+    /// The primary key.
+    fn pk(&self) -> Self::Key;
 
     /// The rows that a caller sees.
     fn scope(caller: &Caller) -> Scope {
@@ -174,7 +218,7 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     /// Rules that need more than the value: what the database or the server's configuration holds. Errors go to
     /// [`Check::errors`]; values to add or replace go to [`Check::draft`].
     fn check(
-        _check: &mut Check<'_>,
+        _check: &mut Check<'_, Self::Key>,
         _input: &Self::Input,
     ) -> impl Future<Output = Result<(), ApiError>> + Send {
         async { Ok(()) }
@@ -202,7 +246,7 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
 
     /// Write what stands in other tables, in the transaction of the row itself.
     fn saved(
-        _save: &mut Save<'_>,
+        _save: &mut Save<'_, Self::Key>,
         _input: &Self::Input,
     ) -> impl Future<Output = Result<(), ApiError>> + Send {
         async { Ok(()) }
@@ -269,7 +313,7 @@ impl View<'_> {
 }
 
 /// What [`Resource::check`] works with.
-pub struct Check<'a> {
+pub struct Check<'a, K = Uuid> {
     /// The request.
     pub view: View<'a>,
     /// In the transaction of the write.
@@ -277,7 +321,7 @@ pub struct Check<'a> {
     /// POST, PUT or PATCH.
     pub mode: Mode,
     /// The object's key where it exists already.
-    pub pk: Option<Uuid>,
+    pub pk: Option<K>,
     /// The values to write.
     pub draft: &'a mut Draft,
     /// What is wrong.
@@ -285,7 +329,7 @@ pub struct Check<'a> {
 }
 
 /// What [`Resource::saved`] works with.
-pub struct Save<'a> {
+pub struct Save<'a, K = Uuid> {
     /// The request.
     pub view: View<'a>,
     /// In the transaction of the write.
@@ -293,7 +337,7 @@ pub struct Save<'a> {
     /// POST, PUT or PATCH.
     pub mode: Mode,
     /// The object's key.
-    pub pk: Uuid,
+    pub pk: K,
     /// The values that were written.
     pub draft: &'a Draft,
 }

@@ -8,7 +8,7 @@ use super::field::{DefaultValue, Field, Key, Kind, Place, Target};
 use super::intake::{Content, Draft, ForeignKey, KeyValue};
 use super::page::Page;
 use super::params::{Condition, Existing, Operand, Order, Test, asc, contains_pattern};
-use super::resource::{LookupKind, Resource};
+use super::resource::{LookupKind, PrimaryKey, Resource};
 use crate::auth::rbac::Scope;
 use crate::clock::Ids;
 use crate::db::Layout;
@@ -197,25 +197,14 @@ pub async fn find<R: Resource>(
 pub async fn reload<R: Resource>(
     connection: &mut PgConnection,
     layout: &Layout,
-    keys: Keys,
+    keys: Vec<R::Key>,
 ) -> Result<Vec<R>, ApiError> {
     let mut query = QueryBuilder::new("SELECT ");
     push_columns::<R>(&mut query, layout);
     push_from::<R>(&mut query);
     query.push(format_args!(" WHERE {} = ANY(", pk_expression::<R>()));
-    match keys {
-        Keys::Uuids(keys) => query.push_bind(keys),
-        Keys::Integers(keys) => query.push_bind(keys),
-    };
+    query.push_bind(keys);
     Ok(query.push(")").build_query_as().fetch_all(connection).await?)
-}
-
-/// Primary keys.
-pub enum Keys {
-    /// `uuid`
-    Uuids(Vec<Uuid>),
-    /// `integer`
-    Integers(Vec<i32>),
 }
 
 /// A path parameter, read as [`LookupKind`] says.
@@ -242,55 +231,70 @@ impl PathKey {
     }
 }
 
-/// Insert a row, its parent first. Every column is named: no table of Django's has defaults.
+/// Insert a row, its parent first, and give its key. Every column is named but that of a key that the database counts:
+/// no table of Django's has other defaults.
 pub async fn insert<R: Resource>(
     connection: &mut PgConnection,
     ids: &Ids,
-    pk: Uuid,
     draft: &Draft,
-) -> Result<(), ApiError> {
+) -> Result<R::Key, ApiError> {
     let table = R::TABLE;
-    let mut own_keys = vec![(table.pk, pk)];
-    if let Some(parent) = table.parent {
-        let parent_pk = if parent.shares_key(&table) { pk } else { ids.next() };
-        insert_into(connection, parent.name, &[(parent.pk, parent_pk)], R::FIELDS, Place::Parent, draft)
-            .await?;
-        if !parent.shares_key(&table) {
-            own_keys.push((parent.link, parent_pk));
+    let pk = R::Key::next(ids);
+    let link = match table.parent {
+        None => None,
+        Some(parent) if parent.shares_key(&table) => {
+            let key = (parent.pk, pk);
+            insert_into(connection, parent.name, key, None, R::FIELDS, Place::Parent, draft).await?;
+            None
         }
-    }
-    insert_into(connection, table.name, &own_keys, R::FIELDS, Place::Own, draft).await
+        Some(parent) => {
+            let key = (parent.pk, Uuid::next(ids));
+            let key =
+                insert_into(connection, parent.name, key, None, R::FIELDS, Place::Parent, draft).await?;
+            Some((parent.link, key))
+        }
+    };
+    insert_into(connection, table.name, (table.pk, pk), link, R::FIELDS, Place::Own, draft).await
 }
 
-async fn insert_into(
+async fn insert_into<K: PrimaryKey>(
     connection: &mut PgConnection,
     table: &str,
-    keys: &[(&'static str, Uuid)],
+    (pk_column, pk): (&str, Option<K>),
+    link: Option<(&str, Uuid)>,
     fields: &'static [Field],
     place: Place,
     draft: &Draft,
-) -> Result<(), ApiError> {
-    let is_key = |column: &str| keys.iter().any(|(key, _)| *key == column);
+) -> Result<K, ApiError> {
+    let is_key = |column| column == pk_column || link.is_some_and(|(link_column, _)| column == link_column);
     let columns: Vec<&Field> = fields.iter().filter(|f| f.place == place && !is_key(f.column)).collect();
     let mut query = QueryBuilder::new("INSERT INTO ");
     query.push(table).push(" (");
+    let keys = pk.map(|_| pk_column).into_iter().chain(link.map(|(column, _)| column));
     let mut names = query.separated(", ");
-    for name in keys.iter().map(|(key, _)| *key).chain(columns.iter().map(|field| field.column)) {
+    for name in keys.chain(columns.iter().map(|field| field.column)) {
         names.push(name);
     }
     query.push(") VALUES (");
-    for (index, (_, key)) in keys.iter().enumerate() {
-        query.push(if index > 0 { ", " } else { "" }).push_bind(*key);
+    let mut separator = "";
+    if let Some(pk) = pk {
+        query.push_bind(pk);
+        separator = ", ";
+    }
+    if let Some((_, key)) = link {
+        query.push(separator).push_bind(key);
+        separator = ", ";
     }
     for field in columns {
-        query.push(", ");
+        query.push(separator);
+        separator = ", ";
         match draft.get(field.name) {
             Some(content) => push_content(&mut query, content),
             None => push_default(&mut query, field)?,
         }
     }
-    query.push(")").build().execute(connection).await?;
-    Ok(())
+    query.push(format_args!(") RETURNING {pk_column}"));
+    Ok(query.build_query_scalar().fetch_one(connection).await?)
 }
 
 fn push_content(query: &mut QueryBuilder<Postgres>, content: &Content) {
@@ -327,7 +331,7 @@ fn push_default(query: &mut QueryBuilder<Postgres>, field: &Field) -> Result<(),
 /// Write the fields that the draft names, in the parent table and the own one.
 pub async fn update<R: Resource>(
     connection: &mut PgConnection,
-    pk: Uuid,
+    pk: R::Key,
     draft: &Draft,
 ) -> Result<(), ApiError> {
     let table = R::TABLE;
@@ -352,7 +356,7 @@ async fn update_one(
     draft: &Draft,
     head: String,
     tail: String,
-    pk: Uuid,
+    pk: impl PrimaryKey,
     end: &str,
 ) -> Result<(), ApiError> {
     let mut query = QueryBuilder::new(head);
@@ -408,7 +412,7 @@ pub fn probes<R: Resource>(draft: &Draft) -> Vec<Probe<'_>> {
 pub async fn look_up<R: Resource>(
     connection: &mut PgConnection,
     probes: &[Probe<'_>],
-    pk: Option<Uuid>,
+    pk: Option<R::Key>,
 ) -> Result<Vec<Option<usize>>, ApiError> {
     if probes.is_empty() {
         return Ok(Vec::new());
@@ -449,7 +453,12 @@ fn push_missing(query: &mut QueryBuilder<Postgres>, target: &Target, keys: &[For
 }
 
 /// `SELECT` 0 if another row than `pk` has the text.
-fn push_taken<R: Resource>(query: &mut QueryBuilder<Postgres>, field: &Field, text: &str, pk: Option<Uuid>) {
+fn push_taken<R: Resource>(
+    query: &mut QueryBuilder<Postgres>,
+    field: &Field,
+    text: &str,
+    pk: Option<R::Key>,
+) {
     let table = R::TABLE;
     let (name, key, link) = match table.parent.filter(|_| field.place == Place::Parent) {
         Some(parent) => (parent.name, parent.pk, parent.link),

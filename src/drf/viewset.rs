@@ -16,7 +16,7 @@ use super::intake::{self, Draft, Mode};
 use super::page::PageRequest;
 use super::params::{self, Condition, Query};
 use super::resource::{Action, Check, Resource, Save, View};
-use super::sql::{self, Fact, Keys, PathKey, Selection};
+use super::sql::{self, Fact, PathKey, Selection};
 use super::{json, messages, metadata, negotiation};
 use crate::app::App;
 use crate::audit::{self, Change, Origin};
@@ -450,10 +450,9 @@ async fn create<R: Resource>(
     let view = call.view(caller);
     let mut transaction = connection.begin().await?;
     let (draft, input) = validate::<R>(view, &mut transaction, &body, Mode::Create, None).await?;
-    let pk = view.app.ids.next();
-    sql::insert::<R>(&mut transaction, &view.app.ids, pk, &draft).await?;
+    let pk = sql::insert::<R>(&mut transaction, &view.app.ids, &draft).await?;
     let row = finish::<R>(view, &mut transaction, Mode::Create, pk, &draft, &input).await?;
-    initial_permissions::grant(view, &mut transaction, &R::MODEL, pk).await?;
+    initial_permissions::grant(view, &mut transaction, &R::MODEL, &pk.to_string()).await?;
     transaction.commit().await?;
     Ok(json_response(StatusCode::CREATED, &row))
 }
@@ -484,12 +483,12 @@ async fn finish<R: Resource>(
     view: View<'_>,
     connection: &mut PgConnection,
     mode: Mode,
-    pk: Uuid,
+    pk: R::Key,
     draft: &Draft,
     input: &R::Input,
 ) -> Result<R, ApiError> {
     R::saved(&mut Save { view, connection, mode, pk, draft }, input).await?;
-    let mut rows = sql::reload::<R>(connection, &view.app.database.layout, Keys::Uuids(vec![pk])).await?;
+    let mut rows = sql::reload::<R>(connection, &view.app.database.layout, vec![pk]).await?;
     let mut row = rows.pop().ok_or(ApiError::Conflict)?;
     let change = if mode == Mode::Create { Change::Created } else { Change::Updated };
     wrote(view, connection, change, &row).await?;

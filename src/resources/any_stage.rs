@@ -63,6 +63,7 @@ impl Resource for AnyStage {
     const DEFAULT_ORDER: &'static [Order] = &[];
     const ACTIONS: &'static [Action] = &[Action::List, Action::Retrieve, Action::Destroy, Action::UsedBy];
     type Input = NoInput;
+    type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.head.pk

@@ -21,7 +21,7 @@ use crate::drf::intake::{self, Content, Draft, Mode};
 use crate::drf::openapi::{Document, lookup_parameter, operation};
 use crate::drf::params::{Filter, FilterKind, Order, asc};
 use crate::drf::resource::{Lookup, LookupKind, Parent, Resource, Table, View};
-use crate::drf::sql::{self, Keys};
+use crate::drf::sql;
 use crate::drf::viewset::{self, Extra, extra};
 use crate::drf::{messages, rules};
 use crate::error::{ApiError, json_response};
@@ -254,6 +254,7 @@ impl Resource for Flow {
         (SELECT count(*) FROM django_postgres_cache_cacheentry e \
           WHERE e.cache_key LIKE 'public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '#%') AS cache_count";
     type Input = FlowInput;
+    type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.pk
@@ -397,7 +398,7 @@ pub async fn load(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let mut flows = sql::reload::<Flow>(connection, &view.app.database.layout, Keys::Uuids(keys)).await?;
+    let mut flows = sql::reload::<Flow>(connection, &view.app.database.layout, keys).await?;
     Flow::attach(view, connection, &mut flows).await?;
     Ok(flows)
 }

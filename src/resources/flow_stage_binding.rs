@@ -114,6 +114,7 @@ impl Resource for FlowStageBinding {
     const ORDER_EXPRESSIONS: &'static [(&'static str, &'static str)] =
         &[("stage__name", "(SELECT s.name FROM authentik_flows_stage s WHERE s.stage_uuid = t.stage_id)")];
     type Input = FlowStageBindingInput;
+    type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.pk
@@ -232,8 +233,7 @@ pub async fn append(
     draft.set("target", key(flow));
     draft.set("stage", key(stage));
     draft.set("order", Content::Integer(order));
-    let pk = view.app.ids.next();
-    sql::insert::<FlowStageBinding>(connection, &view.app.ids, pk, &draft).await?;
+    let pk = sql::insert::<FlowStageBinding>(connection, &view.app.ids, &draft).await?;
     audit::record(view, connection, Change::Created, &MODEL, pk, &name(order, flow)).await?;
     plans::drop_of(view.app, connection, &[flow]).await
 }

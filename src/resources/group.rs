@@ -18,8 +18,9 @@ use super::user::{self, PartialUser};
 use crate::app::App;
 use crate::audit::Change;
 use crate::auth::rbac::Model;
+use crate::db::links::Links;
 use crate::drf::field::{DefaultValue, Field, Key, Schema, Target};
-use crate::drf::intake::{self, Content, KeyValue, Mode, keys};
+use crate::drf::intake::{self, Content, Mode};
 use crate::drf::json::Dictionary;
 use crate::drf::messages;
 use crate::drf::openapi::{Document, lookup_parameter, operation};
@@ -152,6 +153,7 @@ impl Resource for Group {
           AS children, \
         ARRAY(SELECT r.role_id FROM authentik_core_group_roles r WHERE r.group_id = t.group_uuid ORDER BY r.id) AS roles";
     type Input = GroupInput;
+    type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.pk
@@ -217,7 +219,7 @@ impl Resource for Group {
 
     async fn saved(save: &mut Save<'_>, _input: &Self::Input) -> Result<(), ApiError> {
         let user_groups = save.view.app.database.layout.user_groups();
-        if let Some(parents) = uuids(save.draft.get("parents")) {
+        if let Some(parents) = save.draft.uuids("parents") {
             sqlx::query("DELETE FROM authentik_core_groupparentage WHERE child_id = $1")
                 .bind(save.pk)
                 .execute(&mut *save.connection)
@@ -233,21 +235,13 @@ impl Resource for Group {
             .execute(&mut *save.connection)
             .await?;
         }
-        if let Some(roles) = uuids(save.draft.get("roles")) {
-            let mut links =
-                Links { connection: save.connection, table: "authentik_core_group_roles", group: save.pk };
-            links.replace("role_id", &roles).await?;
+        if let Some(roles) = save.draft.uuids("roles") {
+            let links = Links { table: "authentik_core_group_roles", holder: "group_id", held: "role_id" };
+            links.replace(save.connection, save.pk, &roles).await?;
         }
-        if let Some(Content::Keys(users)) = save.draft.get("users") {
-            let users: Vec<i32> = users
-                .iter()
-                .filter_map(|key| match key.key {
-                    KeyValue::Integer(id) => Some(id),
-                    KeyValue::Uuid(_) => None,
-                })
-                .collect();
-            let mut links = Links { connection: save.connection, table: user_groups, group: save.pk };
-            links.replace("user_id", &users).await?;
+        if let Some(users) = save.draft.integers("users") {
+            let links = Links { table: user_groups, holder: "group_id", held: "user_id" };
+            links.replace(save.connection, save.pk, &users).await?;
         }
         Ok(())
     }
@@ -272,39 +266,6 @@ pub fn num_pk(pk: Uuid) -> u32 {
         number /= 10;
     }
     u32::try_from(number).unwrap_or_default()
-}
-
-fn uuids(content: Option<&Content>) -> Option<Vec<Uuid>> {
-    let all = keys(content).iter().filter_map(|key| match key.key {
-        KeyValue::Uuid(uuid) => Some(uuid),
-        KeyValue::Integer(_) => None,
-    });
-    content.is_some().then(|| all.collect())
-}
-
-/// Rewrites one side of a many-to-many table.
-struct Links<'a> {
-    connection: &'a mut PgConnection,
-    table: &'static str,
-    group: Uuid,
-}
-
-impl Links<'_> {
-    async fn replace<K>(&mut self, column: &str, keys: &[K]) -> Result<(), ApiError>
-    where
-        K: Clone + Send + std::marker::Sync + 'static,
-        for<'q> Vec<K>: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-    {
-        let mut delete = QueryBuilder::new("DELETE FROM ");
-        delete.push(self.table).push(" WHERE group_id = ").push_bind(self.group);
-        delete.push(format_args!(" AND {column} <> ALL(")).push_bind(keys.to_vec()).push(")");
-        delete.build().execute(&mut *self.connection).await?;
-        let mut insert = QueryBuilder::new("INSERT INTO ");
-        insert.push(format_args!("{} (group_id, {column}) SELECT ", self.table)).push_bind(self.group);
-        insert.push(", unnest(").push_bind(keys.to_vec()).push(") ON CONFLICT DO NOTHING");
-        insert.build().execute(&mut *self.connection).await?;
-        Ok(())
-    }
 }
 
 async fn members(

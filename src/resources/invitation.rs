@@ -91,6 +91,7 @@ impl Resource for Invitation {
     const DEFAULT_ORDER: &'static [Order] = &[desc("expires")];
     const EXTRA_COLUMNS: &'static str = PartialUser::COLUMNS;
     type Input = InvitationInput;
+    type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.pk

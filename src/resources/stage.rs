@@ -133,6 +133,7 @@ impl<K: Kind> Resource for Stage<K> {
     const SEARCH: &'static [&'static str] = &["p.name"];
     const DEFAULT_ORDER: &'static [Order] = &[asc("name")];
     type Input = K::Input;
+    type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.head.pk
@@ -350,8 +351,7 @@ async fn create_flow(save: &mut Save<'_>, item: &FlowSetItem) -> Result<Uuid, Ap
     if let Some(compatibility_mode) = item.compatibility_mode {
         draft.set("compatibility_mode", Content::Boolean(compatibility_mode));
     }
-    let pk = save.view.app.ids.next();
-    sql::insert::<Flow>(save.connection, &save.view.app.ids, pk, &draft).await?;
+    let pk = sql::insert::<Flow>(save.connection, &save.view.app.ids, &draft).await?;
     audit::record(save.view, save.connection, Change::Created, &Flow::MODEL, pk, &item.name).await?;
     Ok(pk)
 }

@@ -116,6 +116,7 @@ impl Resource for Token {
     const SEARCH: &'static [&'static str] = &["t.identifier", "t.intent", "u.username", "t.description"];
     const DEFAULT_ORDER: &'static [Order] = &[asc("identifier"), asc("expires")];
     type Input = TokenInput;
+    type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.pk

@@ -17,7 +17,7 @@ use crate::drf::field::{Choices, Field, Key, Schema, Target};
 use crate::drf::json::Dictionary;
 use crate::drf::params::{Filter, FilterKind, Order, asc};
 use crate::drf::resource::{Action, Lookup, LookupKind, Resource, Table, View};
-use crate::drf::sql::{self, Keys};
+use crate::drf::sql;
 use crate::drf::{time, viewset};
 use crate::error::ApiError;
 
@@ -249,9 +249,10 @@ impl Resource for User {
         ) SELECT 1 FROM up JOIN authentik_core_group g ON g.group_uuid = up.id WHERE g.is_superuser)) AS is_superuser";
     const ACTIONS: &'static [Action] = &[Action::List, Action::Retrieve];
     type Input = NoInput;
+    type Key = i32;
 
-    fn pk(&self) -> Uuid {
-        self.uuid
+    fn pk(&self) -> i32 {
+        self.pk
     }
 
     async fn attach(
@@ -293,7 +294,7 @@ pub async fn load(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut users = sql::reload::<User>(connection, &view.app.database.layout, Keys::Integers(ids)).await?;
+    let mut users = sql::reload::<User>(connection, &view.app.database.layout, ids).await?;
     User::attach(view, connection, &mut users).await?;
     Ok(users.into_iter().map(|user| (user.pk, user)).collect())
 }
