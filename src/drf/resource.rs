@@ -252,7 +252,7 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
         async { Ok(()) }
     }
 
-    /// What `str()` gives for the object; audit events call it by this name.
+    /// What audit events call the object: the `name` of its model, or `str()` of it where that has none.
     fn name(&self) -> String;
 
     /// The concrete model, where that isn't [`Self::MODEL`].

@@ -114,6 +114,11 @@ pub fn format(instant: &DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(precision, true)
 }
 
+/// As Python's `str()`, in UTC.
+pub fn python_str(instant: &DateTime<Utc>) -> String {
+    format(instant).replace('T', " ").replace('Z', "+00:00")
+}
+
 /// For `#[serde(serialize_with)]` on a point in time.
 pub fn serialize<S: Serializer>(instant: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format(instant))
@@ -149,6 +154,12 @@ mod tests {
     #[case("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z")]
     fn reads_and_prints(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(format(&parse(text).unwrap()), expected);
+    }
+
+    #[test]
+    fn prints_as_python_does() {
+        assert_eq!(python_str(&parse("2030-01-02T03:04:05Z").unwrap()), "2030-01-02 03:04:05+00:00");
+        assert_eq!(python_str(&parse("2030-01-02T03:04:05.5Z").unwrap()), "2030-01-02 03:04:05.500000+00:00");
     }
 
     #[rstest]

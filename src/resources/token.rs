@@ -180,7 +180,11 @@ impl Resource for Token {
     }
 
     fn name(&self) -> String {
-        self.identifier.clone()
+        if !self.expiring {
+            return self.identifier.clone();
+        }
+        let expires = self.expires.as_ref().map_or_else(|| "None".to_owned(), time::python_str);
+        format!("{} (expires={expires})", self.identifier)
     }
 }
 
@@ -198,7 +202,7 @@ pub async fn view_key(State(app): State<App>, request: Request<Body>) -> Respons
             .fetch_one(&mut *connection)
             .await?;
         let view = call.view(caller);
-        audit::record(view, connection, Change::SecretViewed, &MODEL, token.pk, &token.identifier).await?;
+        audit::record(view, connection, Change::SecretViewed, &MODEL, token.pk, &token.name()).await?;
         Ok(json_response(StatusCode::OK, &json!({ "key": key })))
     })
     .await

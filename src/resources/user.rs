@@ -274,7 +274,7 @@ impl Resource for User {
     }
 
     fn name(&self) -> String {
-        self.username.clone()
+        self.name.clone()
     }
 
     async fn destroy(_: View<'_>, _: &mut PgConnection, _: &Self) -> Result<(), ApiError> {
