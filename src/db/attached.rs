@@ -47,11 +47,14 @@ const NEEDED: &[Needed] = &[
     ),
     table(
         "authentik_core_user",
-        false,
+        true,
         &[
             ("id", "integer"),
+            ("password", "text"),
             ("last_login", "timestamptz"),
             ("username", "text"),
+            ("first_name", "text"),
+            ("last_name", "text"),
             ("email", "text"),
             ("is_active", "boolean"),
             ("date_joined", "timestamptz"),

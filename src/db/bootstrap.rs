@@ -20,6 +20,11 @@ pub fn generate_key() -> String {
     rand::rng().sample_iter(&Alphanumeric).take(KEY_LENGTH).map(char::from).collect()
 }
 
+/// What Django keeps where a user has no password: a mark, and something that nobody can guess.
+pub fn unusable_password() -> String {
+    format!("!{}", generate_key())
+}
+
 /// Make the content types and the permissions of every model; those that are there stay.
 ///
 /// # Errors
@@ -153,13 +158,12 @@ impl NewUser<'_> {
     /// # Errors
     /// The name is taken, or the database failed.
     pub async fn insert(&self, connection: &mut PgConnection, clock: &Clock, ids: &Ids) -> sqlx::Result<i32> {
-        let unusable_password = format!("!{}", generate_key());
         sqlx::query_scalar(
             "INSERT INTO authentik_core_user (password, last_login, username, first_name, last_name, email, is_active, \
              date_joined, uuid, name, password_change_date, attributes, path, type, last_updated) \
              VALUES ($1, NULL, $2, '', '', $3, TRUE, $4, $5, $6, $4, '{}', 'users', $7, $4) RETURNING id",
         )
-        .bind(unusable_password)
+        .bind(unusable_password())
         .bind(self.username)
         .bind(self.email)
         .bind(clock.now())

@@ -15,11 +15,13 @@ use crate::drf::messages;
 use crate::error::ApiError;
 
 /// Nullable keys whose rows go with what they point at: `(table, column)`.
-const CASCADES: [(&str, &str); 6] = [
+const CASCADES: [(&str, &str); 8] = [
     ("authentik_core_provider", "authorization_flow_id"),
+    ("authentik_endpoints_connectors_agent_deviceauthenticationtoken", "user_id"),
     ("authentik_policies_policybinding", "group_id"),
     ("authentik_policies_policybinding", "policy_id"),
     ("authentik_policies_policybinding", "user_id"),
+    ("authentik_providers_oauth2_devicetoken", "user_id"),
     ("authentik_providers_ssf_ssfprovider", "token_id"),
     ("authentik_sources_scim_scimsource", "token_id"),
 ];

@@ -1,5 +1,6 @@
-//! The privileges that the database role needs on authentik's tables: enough for every operation on our resources, and
-//! no DDL. `ak-stages grants` prints them as SQL, `ak-stages doctor` looks for those that are missing.
+//! The privileges that the database role needs on authentik's tables: enough for every operation on our resources but
+//! the writing of users, and no DDL. `ak-stages grants` prints them as SQL, `ak-stages doctor` looks for those that are
+//! missing.
 
 use sqlx::PgConnection;
 
@@ -31,8 +32,8 @@ const SINGLE: [(&str, &str); 4] = [
     ("guardian_roleobjectpermission", "SELECT, INSERT"),
 ];
 
-/// Tables that hold secrets beside what we read: only the columns that we know are read.
-const COLUMNS_ONLY: [&str; 1] = ["authentik_core_user"];
+/// Tables of which only some columns are read, and the columns that we know and never read.
+const UNREAD: [(&str, &[&str]); 1] = [("authentik_core_user", &["password", "first_name", "last_name"])];
 
 /// A privilege on a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,8 +73,8 @@ pub fn needed(layout: &Layout) -> Vec<Grant> {
             continue;
         }
         let mut grant = whole(table, "SELECT");
-        if COLUMNS_ONLY.contains(&table) {
-            grant.columns = columns.map(str::to_owned).collect();
+        if let Some((_, unread)) = UNREAD.iter().find(|(name, _)| *name == table) {
+            grant.columns = columns.filter(|column| !unread.contains(column)).map(str::to_owned).collect();
         }
         grants.push(grant);
     }

@@ -75,6 +75,16 @@ pub const NEVER_EVALUATED: &str = "Either evaluation on plan or evaluation on ru
 pub fn unique_together(fields: &str) -> String {
     format!("The fields {fields} must make a unique set.")
 }
+/// The path of a user that starts or ends with a slash.
+pub const SLASH_AROUND: &str = "No leading or trailing slashes allowed.";
+/// The path of a user with `//` in it.
+pub const EMPTY_SEGMENT: &str = "No empty segments in user path allowed.";
+/// A new user of the type that authentik keeps for itself.
+pub const NO_INTERNAL_SERVICE_ACCOUNT: &str = "Setting a user to internal service account is not allowed.";
+/// Another type for a user of the type that authentik keeps for itself.
+pub const STAYS_INTERNAL_SERVICE_ACCOUNT: &str = "Can't change internal service account to other user type.";
+/// Any change of a user of that type.
+pub const INTERNAL_SERVICE_ACCOUNT: &str = "Can't modify internal service account users";
 /// A file name that leads out of its directory.
 pub const PARENT_DIRECTORY: &str = "Parent directory references ('..') are not allowed";
 /// A file name from the root.

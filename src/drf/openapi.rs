@@ -138,6 +138,8 @@ impl Document {
             Kind::Uuid => json!({ "type": "string", "format": "uuid" }),
             Kind::Text => json!({ "type": "string" }),
             Kind::Slug => json!({ "type": "string", "pattern": "^[-a-zA-Z0-9_]+$" }),
+            // An address, or nothing: authentik's own document says so of neither.
+            Kind::Email if field.blank && side == Side::Answer => json!({ "type": "string" }),
             Kind::Email => json!({ "type": "string", "format": "email" }),
             Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
             Kind::Serial => json!({ "type": "integer" }),

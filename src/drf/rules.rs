@@ -15,12 +15,17 @@ fn invalid(code: &'static str, sentence: impl Into<Cow<'static, str>>) -> Valida
     ValidationError::new(code).with_message(sentence.into())
 }
 
-/// Django's `EmailValidator`.
+/// Django's `EmailValidator`. Like all of them it isn't asked about an empty text: whether that may be is the field's
+/// to say.
 ///
 /// # Errors
 /// `Enter a valid email address.`
 pub fn email(value: &str) -> Result<(), ValidationError> {
-    if address::is_valid(value) { Ok(()) } else { Err(invalid("invalid", messages::NOT_AN_EMAIL)) }
+    if value.is_empty() || address::is_valid(value) {
+        Ok(())
+    } else {
+        Err(invalid("invalid", messages::NOT_AN_EMAIL))
+    }
 }
 
 /// Django's `validate_slug`: ASCII letters, digits, `-` and `_`.
@@ -44,6 +49,20 @@ pub fn timedelta(value: &str) -> Result<(), ValidationError> {
     match parse_timedelta(value) {
         Some(_) => Ok(()),
         None => Err(invalid("invalid", messages::invalid_timedelta(value))),
+    }
+}
+
+/// authentik's rule for the path of a user, such as `users/invited`.
+///
+/// # Errors
+/// `No leading or trailing slashes allowed.` or `No empty segments in user path allowed.`
+pub fn user_path(value: &str) -> Result<(), ValidationError> {
+    if value.starts_with('/') || value.ends_with('/') {
+        Err(invalid("invalid", messages::SLASH_AROUND))
+    } else if value.contains("//") {
+        Err(invalid("invalid", messages::EMPTY_SEGMENT))
+    } else {
+        Ok(())
     }
 }
 

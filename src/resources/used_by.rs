@@ -6,10 +6,9 @@
 
 use serde::Serialize;
 use sqlx::{PgConnection, QueryBuilder};
-use uuid::Uuid;
 
 use crate::auth::rbac::Model;
-use crate::drf::resource::View;
+use crate::drf::resource::{PrimaryKey, View};
 use crate::error::ApiError;
 
 /// One object that uses another, and what its deletion would do to it.
@@ -38,6 +37,8 @@ pub enum Used {
     Binding,
     /// A group.
     Group,
+    /// A user.
+    User,
 }
 
 /// Rows of one model that use an object.
@@ -56,6 +57,17 @@ struct Relation {
     tables: &'static [&'static str],
 }
 
+/// A relation through a many-to-many field.
+const fn linked(
+    used: Used,
+    (app, model): (&'static str, &'static str),
+    key: &'static str,
+    name: &'static str,
+    rows: &'static str,
+) -> Relation {
+    Relation { used, app, model, action: "cascade_many", key, name, rows, tables: &[] }
+}
+
 /// A relation of flows to stages through one of their columns.
 const fn stage_of_flow(
     app: &'static str,
@@ -69,8 +81,37 @@ const fn stage_of_flow(
 
 const BINDING_NAME: &str = "'Flow-stage binding #' || b.\"order\" || ' to ' || b.target_id";
 const STAGE_NAME: &str = "'Stage ' || s.name";
+const INVITATION_NAME: &str = "'Invitation ' || i.invite_uuid || ' created by ' || i.created_by_id";
 const FLOW_NAME: &str = "'Flow ' || f.name || ' (' || f.slug || ')'";
+const GROUP: (&str, &str) = ("authentik_core", "group");
+const GROUP_NAME: &str = "'Group ' || g.name";
+const ROLE: (&str, &str) = ("authentik_rbac", "role");
+const ROLE_NAME: &str = "'Role ' || r.name";
 const POLICY_TABLES: &[&str] = &["authentik_policies_policy"];
+
+/// The policy bindings of a group or a user. A key of the one is never that of the other.
+const fn policy_bindings(used: Used) -> Relation {
+    Relation {
+        used,
+        app: "authentik_policies",
+        model: "policybinding",
+        action: "cascade",
+        key: "b.policy_binding_uuid",
+        name: "'Binding from ' || coalesce('Flow ' || f.name || ' (' || f.slug || ')', \
+               'Flow-stage binding #' || s.\"order\" || ' to ' || s.target_id, a.name, c.name, \
+               'PolicyBindingModel ' || b.target_id) || ' #' || b.\"order\" || ' to ' \
+               || coalesce('Group ' || g.name, 'User ' || u.name)",
+        rows: "authentik_policies_policybinding b \
+               LEFT JOIN authentik_core_group g ON g.group_uuid = b.group_id \
+               LEFT JOIN authentik_core_user u ON u.id = b.user_id \
+               LEFT JOIN authentik_flows_flow f ON f.policybindingmodel_ptr_id = b.target_id \
+               LEFT JOIN authentik_flows_flowstagebinding s ON s.policybindingmodel_ptr_id = b.target_id \
+               LEFT JOIN authentik_core_application a ON a.policybindingmodel_ptr_id = b.target_id \
+               LEFT JOIN authentik_core_source c ON c.policybindingmodel_ptr_id = b.target_id \
+               WHERE {}::text IN (b.group_id::text, b.user_id::text) ORDER BY b.\"order\", b.policy_binding_uuid",
+        tables: &["authentik_core_application", "authentik_core_source"],
+    }
+}
 
 const RELATIONS: &[Relation] = &[
     Relation {
@@ -155,7 +196,7 @@ const RELATIONS: &[Relation] = &[
         model: "invitation",
         action: "set_default",
         key: "i.invite_uuid",
-        name: "'Invitation ' || i.invite_uuid || ' created by ' || i.created_by_id",
+        name: INVITATION_NAME,
         rows: "authentik_stages_invitation_invitation i WHERE i.flow_id = {} ORDER BY i.invite_uuid",
         tables: &[],
     },
@@ -347,6 +388,38 @@ const RELATIONS: &[Relation] = &[
                ON p.policy_uuid = b.policy_id WHERE s.fsb_uuid = {} ORDER BY b.\"order\"",
         tables: POLICY_TABLES,
     },
+    linked(
+        Used::Group,
+        GROUP,
+        "g.group_uuid",
+        GROUP_NAME,
+        "authentik_core_groupparentage m JOIN authentik_core_group g ON g.group_uuid = m.child_id \
+         WHERE m.parent_id = {} ORDER BY g.name",
+    ),
+    linked(
+        Used::Group,
+        GROUP,
+        "g.group_uuid",
+        GROUP_NAME,
+        "authentik_core_groupparentage m JOIN authentik_core_group g ON g.group_uuid = m.parent_id \
+         WHERE m.child_id = {} ORDER BY g.name",
+    ),
+    policy_bindings(Used::Group),
+    linked(
+        Used::Group,
+        ROLE,
+        "r.uuid",
+        ROLE_NAME,
+        "authentik_core_group_roles m JOIN authentik_rbac_role r ON r.uuid = m.role_id \
+         WHERE m.group_id = {} ORDER BY r.name",
+    ),
+    linked(
+        Used::Group,
+        ("authentik_core", "user"),
+        "u.id",
+        "u.username",
+        "{user_groups} m JOIN authentik_core_user u ON u.id = m.user_id WHERE m.group_id = {} ORDER BY u.username",
+    ),
     Relation {
         used: Used::Group,
         app: "authentik_stages_user_write",
@@ -358,6 +431,32 @@ const RELATIONS: &[Relation] = &[
                ON s.stage_uuid = w.stage_ptr_id WHERE w.create_users_group_id = {} ORDER BY s.name",
         tables: &[],
     },
+    linked(
+        Used::User,
+        GROUP,
+        "g.group_uuid",
+        GROUP_NAME,
+        "{user_groups} m JOIN authentik_core_group g ON g.group_uuid = m.group_id WHERE m.user_id = {} ORDER BY g.name",
+    ),
+    Relation {
+        used: Used::User,
+        app: "authentik_stages_invitation",
+        model: "invitation",
+        action: "cascade",
+        key: "i.invite_uuid",
+        name: INVITATION_NAME,
+        rows: "authentik_stages_invitation_invitation i WHERE i.created_by_id = {} ORDER BY i.invite_uuid",
+        tables: &[],
+    },
+    policy_bindings(Used::User),
+    linked(
+        Used::User,
+        ROLE,
+        "r.uuid",
+        ROLE_NAME,
+        "authentik_core_user_roles m JOIN authentik_rbac_role r ON r.uuid = m.role_id \
+         WHERE m.user_id = {} ORDER BY r.name",
+    ),
 ];
 
 /// All tables that relations name, for the check of what the database role may read.
@@ -373,7 +472,7 @@ pub async fn find(
     view: View<'_>,
     connection: &mut PgConnection,
     used: Used,
-    pk: Uuid,
+    pk: impl PrimaryKey,
 ) -> Result<Vec<UsedBy>, ApiError> {
     let layout = &view.app.database.layout;
     let mut all = Vec::new();
@@ -381,10 +480,11 @@ pub async fn find(
         if !relation.tables.iter().all(|table| layout.reads(table)) {
             continue;
         }
-        let (before, after) = relation.rows.split_once("{}").unwrap_or((relation.rows, ""));
+        let rows = layout.sql(relation.rows);
+        let (before, after) = rows.split_once("{}").unwrap_or((&rows, ""));
         let mut query = QueryBuilder::new("SELECT ");
         query.push(format_args!("({})::text, {} FROM {before}", relation.key, relation.name));
-        query.push_bind(pk).push("::uuid").push(after);
+        query.push_bind(pk).push(after);
         let rows: Vec<(String, String)> = query.build_query_as().fetch_all(&mut *connection).await?;
         let model = Model { app_label: relation.app, name: relation.model, model: relation.model };
         let keys = rows.iter().map(|(pk, _)| pk.clone()).collect();

@@ -1,24 +1,29 @@
-//! Users: read-only here, and as other objects show them.
+//! Users: of their own, and as other objects show them. No request sets a password; nobody logs in here.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{FromRow, PgConnection, QueryBuilder};
 use uuid::Uuid;
+use validator::Validate;
 
-use super::any_stage::NoInput;
 use super::group;
 use super::role::{self, HeldRole, Role};
+use super::used_by::{self, Used, UsedBy};
 use crate::auth::rbac::Model;
-use crate::drf::field::{Choices, Field, Key, Schema, Target};
+use crate::db::links::Links;
+use crate::db::{bootstrap, cascade};
+use crate::drf::errors::NON_FIELD_ERRORS;
+use crate::drf::field::{Choices, DefaultValue, Field, Key, Schema, Target};
+use crate::drf::intake::{Content, Mode};
 use crate::drf::json::Dictionary;
 use crate::drf::params::{Filter, FilterKind, Order, asc};
-use crate::drf::resource::{Action, Lookup, LookupKind, Resource, Table, View};
+use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Save, Table, View};
 use crate::drf::sql;
-use crate::drf::{time, viewset};
+use crate::drf::{messages, rules, time, viewset};
 use crate::error::ApiError;
 
 /// Names and permissions.
@@ -34,9 +39,11 @@ pub const USER_TYPE: Choices = Choices {
         ("internal", "Internal"),
         ("external", "External"),
         ("service_account", "Service Account"),
-        ("internal_service_account", "Internal Service Account"),
+        (INTERNAL_SERVICE_ACCOUNT, "Internal Service Account"),
     ],
 };
+/// The type of the users that authentik makes for its outposts: requests neither make nor change one.
+const INTERNAL_SERVICE_ACCOUNT: &str = "internal_service_account";
 
 /// A user inside another object.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -76,7 +83,7 @@ impl PartialUser {
             "Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
         ),
         Field::datetime("last_login").nullable(),
-        Field::email("email").max_length(254).label("Email address"),
+        Field::email("email").blank().max_length(254).label("Email address"),
         Field::dictionary("attributes"),
         Field::text("uid").read_only(),
     ];
@@ -137,6 +144,17 @@ pub struct User {
     last_updated: DateTime<Utc>,
 }
 
+/// The values with rules of their own.
+#[derive(Debug, Deserialize, Validate)]
+pub struct UserInput {
+    #[validate(custom(function = rules::email))]
+    email: Option<String>,
+    #[validate(custom(function = rules::user_path))]
+    path: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
 /// A group inside a user.
 #[derive(Debug, Clone, Serialize)]
 struct PartialGroup {
@@ -173,25 +191,35 @@ impl Resource for User {
     const TABLE: Table = Table { name: "authentik_core_user", pk: "id", parent: None, joins: "" };
     const FIELDS: &'static [Field] = &[
         Field::serial("pk").column("id").label("ID"),
-        Field::text("username").required().max_length(150).filter(),
-        Field::text("name").required().filter().help("User's display name."),
-        Field::boolean("is_active").filter().label("Active"),
-        Field::datetime("last_login").nullable().filter(),
+        Field::text("username").required().max_length(150).filter().unique("This field must be unique."),
+        Field::text("name").required().blank().filter().help("User's display name."),
+        Field::boolean("is_active").default(DefaultValue::Boolean(true)).filter().label("Active").help(
+            "Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+        ),
+        Field::datetime("last_login").nullable().default(DefaultValue::Null).filter(),
         Field::datetime("date_joined").read_only().filter(),
         Field::computed("is_superuser", Schema::Boolean),
         Field::many("groups", &group::TARGET),
         Field::nested_list("groups_obj", "PartialGroup", PARTIAL_GROUP).read_only().nullable(),
         Field::many("roles", &role::TARGET),
         Field::nested_list("roles_obj", "Role", role::FIELDS).read_only().nullable(),
-        Field::email("email").max_length(254).filter().label("Email address"),
+        Field::email("email")
+            .blank()
+            .max_length(254)
+            .default(DefaultValue::Text(""))
+            .filter()
+            .label("Email address"),
         Field::computed("avatar", Schema::String),
-        Field::dictionary("attributes"),
+        Field::dictionary("attributes").default(DefaultValue::EmptyObject),
         Field::computed("uid", Schema::String),
-        Field::text("path").filter(),
-        Field::choice("type", &USER_TYPE),
+        Field::text("path").default(DefaultValue::Text("users")).filter(),
+        Field::choice("type", &USER_TYPE).default(DefaultValue::Text("internal")),
         Field::uuid("uuid").read_only().filter(),
         Field::datetime("password_change_date").read_only(),
         Field::datetime("last_updated").read_only().filter(),
+        Field::text("password").max_length(128).internal(),
+        Field::text("first_name").max_length(150).default(DefaultValue::Text("")).internal(),
+        Field::text("last_name").max_length(150).default(DefaultValue::Text("")).internal(),
     ];
     const LOOKUP: Lookup = Lookup {
         parameter: "id",
@@ -247,12 +275,49 @@ impl Resource for User {
           SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id UNION \
           SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
         ) SELECT 1 FROM up JOIN authentik_core_group g ON g.group_uuid = up.id WHERE g.is_superuser)) AS is_superuser";
-    const ACTIONS: &'static [Action] = &[Action::List, Action::Retrieve];
-    type Input = NoInput;
+    type Input = UserInput;
     type Key = i32;
 
     fn pk(&self) -> i32 {
         self.pk
+    }
+
+    async fn check(check: &mut Check<'_, i32>, input: &Self::Input) -> Result<(), ApiError> {
+        let (app, draft) = (check.view.app, &mut check.draft);
+        let now = Content::DateTime(app.clock.now());
+        if check.mode == Mode::Create {
+            draft.set("password", Content::Text(bootstrap::unusable_password()));
+            draft.set("uuid", Content::Uuid(app.ids.next()));
+            draft.set("date_joined", now.clone());
+            draft.set("password_change_date", now.clone());
+        }
+        draft.set("last_updated", now);
+        let wanted = input.kind.as_deref().map(|kind| kind == INTERNAL_SERVICE_ACCOUNT);
+        match (is_internal_service_account(check).await?, wanted) {
+            (None, Some(true)) => check.errors.add("type", messages::NO_INTERNAL_SERVICE_ACCOUNT),
+            (Some(true), Some(false)) => check.errors.add("type", messages::STAYS_INTERNAL_SERVICE_ACCOUNT),
+            (Some(true), _) if check.errors.is_empty() => {
+                check.errors.add(NON_FIELD_ERRORS, messages::INTERNAL_SERVICE_ACCOUNT);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn saved(save: &mut Save<'_, i32>, _input: &Self::Input) -> Result<(), ApiError> {
+        let layout = &save.view.app.database.layout;
+        if let Some(groups) = save.draft.uuids("groups") {
+            let links = Links { table: layout.user_groups(), holder: "user_id", held: "group_id" };
+            links.replace(save.connection, save.pk, &groups).await?;
+        }
+        if let Some(roles) = save.draft.uuids("roles") {
+            let links = Links { table: "authentik_core_user_roles", holder: "user_id", held: "role_id" };
+            links.replace(save.connection, save.pk, &roles).await?;
+        }
+        if save.mode == Mode::Partial && layout.is_attached() {
+            end_sessions_if_inactive(save).await?;
+        }
+        Ok(())
     }
 
     async fn attach(
@@ -277,9 +342,31 @@ impl Resource for User {
         self.name.clone()
     }
 
-    async fn destroy(_: View<'_>, _: &mut PgConnection, _: &Self) -> Result<(), ApiError> {
-        Err(ApiError::PermissionDenied) // users are managed elsewhere, and ACTIONS has no Destroy
+    async fn used_by(
+        view: View<'_>,
+        connection: &mut PgConnection,
+        row: &Self,
+    ) -> Result<Vec<UsedBy>, ApiError> {
+        used_by::find(view, connection, Used::User, row.pk).await
     }
+}
+
+/// Whether the user that is to be written has authentik's own type; `None` for a new one.
+async fn is_internal_service_account(check: &mut Check<'_, i32>) -> Result<Option<bool>, ApiError> {
+    let Some(pk) = check.pk else { return Ok(None) };
+    let select = sqlx::query_scalar("SELECT type = $2 FROM authentik_core_user WHERE id = $1");
+    Ok(select.bind(pk).bind(INTERNAL_SERVICE_ACCOUNT).fetch_optional(&mut *check.connection).await?)
+}
+
+/// authentik ends the sessions of a user whom a PATCH leaves inactive. Only its own database has any.
+async fn end_sessions_if_inactive(save: &mut Save<'_, i32>) -> Result<(), ApiError> {
+    let select = sqlx::query_scalar(
+        "SELECT s.session_id FROM authentik_core_authenticatedsession s \
+         JOIN authentik_core_user u ON u.id = s.user_id WHERE u.id = $1 AND NOT u.is_active",
+    );
+    let keys: Vec<String> = select.bind(save.pk).fetch_all(&mut *save.connection).await?;
+    let layout = &save.view.app.database.layout;
+    cascade::delete(save.connection, layout, "authentik_core_session", keys).await
 }
 
 /// Users by id, complete.

@@ -55,12 +55,35 @@ async fn an_export_url_leads_nowhere() {
 #[case("GET", "/flows/instances/one/execute/")]
 #[case("GET", "/flows/instances/one/export/")]
 #[case("GET", "/flows/executor/one/")]
+#[case("GET", "/core/users/paths/")]
+#[case("POST", "/core/users/3/recovery/")]
+#[case("POST", "/core/users/3/set_password/")]
 #[case("GET", "/providers/all/")]
 #[tokio::test]
 async fn what_is_not_served_is_not_found(#[case] method: &str, #[case] path: &str) {
     let app = TestApp::new().await;
     app.flow("one").await;
     app.admin().send_json(method, path, &json!({})).await.status(404);
+}
+
+#[tokio::test]
+async fn service_account_is_taken_for_a_user() {
+    let app = TestApp::new().await;
+    app.admin().post("/core/users/service_account/", json!({ "name": "robot" })).await.status(405);
+}
+
+#[tokio::test]
+async fn superusers_are_found_by_groups_above_theirs() {
+    let app = TestApp::new().await;
+    let superusers = app.group("superusers", true, &[]).await;
+    let below = app.group("below", false, &[superusers]).await;
+    app.join("plain", below).await;
+    let names = async |value: &str| {
+        let path = format!("/core/users/?is_superuser={value}&ordering=username");
+        app.admin().get(&path).await.status(200).column("username")
+    };
+    assert_eq!(names("true").await, ["akadmin", "plain"]);
+    assert_eq!(names("false").await, ["inactive", "viewer"]);
 }
 
 #[tokio::test]

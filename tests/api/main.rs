@@ -22,3 +22,4 @@ mod paging;
 mod properties;
 mod races;
 mod support;
+mod users;

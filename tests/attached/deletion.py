@@ -6,12 +6,6 @@ from report import Report
 FLOW = "default-authentication-flow"
 
 
-def growth(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    """By how many rows which tables grew."""
-    differences = {table: after.get(table, 0) - before.get(table, 0) for table in before | after}
-    return {table: difference for table, difference in differences.items() if difference}
-
-
 def foreign_stage_and_branded_flow(lab: Lab, report: Report) -> None:
     """Deleting a stage of a type that isn't ours, and a flow that a brand names"""
     database = lab.fresh()
@@ -27,7 +21,6 @@ def foreign_stage_and_branded_flow(lab: Lab, report: Report) -> None:
         api = server.client()
         before = database.counts()
         answer = api.send("DELETE", f"/stages/all/{stage}/")
-        between = database.counts()
         expected = {
             "authentik_stages_prompt_promptstage": -1,
             "authentik_stages_prompt_promptstage_fields": -2,
@@ -37,10 +30,10 @@ def foreign_stage_and_branded_flow(lab: Lab, report: Report) -> None:
             "authentik_policies_policybindingmodel": -1,
             "authentik_events_event": 2,
         }
-        found = [answer.status, growth(before, between)]
+        found = [answer.status, database.growth(before)]
         report.same("a prompt stage takes along binding and links", found, [204, expected])
 
-        named = database.value(brand)
+        named, before = database.value(brand), database.counts()
         answer = api.send("DELETE", f"/flows/instances/{FLOW}/")
         found = [named, answer.status, database.value(brand)]
         report.same("the brand that named the flow names none", found, [flow, 204, None])
@@ -51,7 +44,7 @@ def foreign_stage_and_branded_flow(lab: Lab, report: Report) -> None:
             "authentik_policies_policybinding": -policies,
             "authentik_events_event": 1 + bound,
         }
-        found = growth(between, database.counts())
+        found = database.growth(before)
         report.same(f"the flow takes along its {bound} bindings and their {policies} policy bindings", found, expected)
 
 

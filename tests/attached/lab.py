@@ -269,6 +269,12 @@ class Database:
         selects = (f"SELECT '{table['relname']}' AS name, count(*) AS rows FROM {table['relname']}" for table in tables)
         return {row["name"]: row["rows"] for row in self.rows(" UNION ALL ".join(selects)) if row["rows"]}
 
+    def growth(self, before: dict[str, int]) -> dict[str, int]:
+        """By how many rows which tables grew since these `counts`."""
+        after = self.counts()
+        differences = {table: after.get(table, 0) - before.get(table, 0) for table in before | after}
+        return {table: difference for table, difference in differences.items() if difference}
+
 
 @dataclass
 class Replay:

@@ -22,6 +22,7 @@ SECTIONS = [
     contract.recordings,
     traces.events_and_plans,
     traces.unusual_urls,
+    traces.users,
     traces.settings,
     traces.initial_permissions,
     deletion.foreign_stage_and_branded_flow,

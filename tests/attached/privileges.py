@@ -50,6 +50,9 @@ def least(lab: Lab, report: Report) -> None:
     report.check("`ak-stages doctor` ends with status 0", doctor.returncode == 0, doctor.stdout + doctor.stderr)
     with lab.serve(database, **AS_ROLE) as server:
         replay = lab.replay(server, "attached")
+        refused = server.client().send("POST", "/core/users/", {"username": "jane", "name": "Jane"})
+    detail = "The database role of ak-stages may not do this: permission denied for table authentik_core_user"
+    report.same("it can't write users", [refused.status, refused.body], [403, {"detail": detail}])
     report.check(f"attached-public: {replay.line}", replay.same, replay.report)
     for recording in ("core", "relations"):
         database = lab.wiped.copy()

@@ -93,6 +93,66 @@ def unusual_urls(lab: Lab, report: Report) -> None:
     report.same("the event shows what can be stored", found, [204, "/api/v3/core/tokens/a_b/", args, "9999"])
 
 
+def users(lab: Lab, report: Report) -> None:
+    """Users: their events, and the end of their sessions"""
+    database = lab.fresh()
+    with lab.serve(database) as server:
+        api = server.client()
+        user = api.make("/core/users/", {"username": "jane", "name": "Jane Doe", "email": "jane@example.org"})
+        path = f"/core/users/{user['pk']}/"
+        expires = datetime(2040, 1, 1, tzinfo=timezone.utc)
+        body = {"identifier": "of-jane", "user": user["pk"], "intent": "app_password", "expires": expires.isoformat()}
+        api.make("/core/tokens/", body)
+        database.execute(f"""
+            INSERT INTO authentik_policies_policybinding
+              (policy_binding_uuid, enabled, "order", user_id, target_id, negate, timeout, failure_result)
+            SELECT gen_random_uuid(), TRUE, 7, {user["pk"]}, policybindingmodel_ptr_id, FALSE, 30, FALSE
+            FROM authentik_flows_flow WHERE slug = 'default-user-settings-flow'""")
+        binding = database.value("SELECT policy_binding_uuid FROM authentik_policies_policybinding WHERE \"order\" = 7")
+        used_by = api.get(f"{path}used_by/").body
+        name = "Binding from Flow User settings (default-user-settings-flow) #7 to User Jane Doe"
+        row = {"app": "authentik_policies", "model_name": "policybinding", "pk": binding, "name": name}
+        report.same("used_by names a policy binding", used_by, [{**row, "action": "cascade"}])
+        counts = database.counts()
+        database.execute(f"""
+            WITH session AS (
+              INSERT INTO authentik_core_session
+                (session_key, expiring, session_data, last_ip, last_user_agent, last_used)
+              VALUES ('a', TRUE, '', '192.0.2.1', '', now()), ('b', TRUE, '', '192.0.2.1', '', now())
+              RETURNING session_key)
+            INSERT INTO authentik_core_authenticatedsession (session_id, uuid, user_id)
+            SELECT session_key, gen_random_uuid(), CASE session_key WHEN 'a' THEN {user["pk"]} ELSE 3 END
+            FROM session""")
+        sessions = "SELECT uuid FROM authentik_core_authenticatedsession JOIN authentik_core_session ON session_key = session_id"
+        found = []
+        for body in ({"name": "Jane"}, {"is_active": False}):
+            found += [api.send("PATCH", path, body).status, len(database.rows(sessions))]
+        report.same("a PATCH that leaves a user inactive ends the sessions, and no others", found, [200, 2, 200, 1])
+        answer = api.send("DELETE", path)
+        expected = {
+            "authentik_core_user": -1,
+            "authentik_core_token": -1,
+            "authentik_policies_policybinding": -1,
+            "authentik_core_session": 1,
+            "authentik_core_authenticatedsession": 1,
+            "authentik_events_event": 3,
+        }
+        found = [answer.status, database.growth(counts)]
+        report.same("a deletion takes along the user's tokens and policy bindings", found, [204, expected])
+    events = database.rows("""
+        SELECT action, context->'model' AS model FROM authentik_events_event
+        WHERE context->'model'->>'model_name' IN ('user', 'token') ORDER BY created""")
+
+    def event(action: str, name: str) -> dict:
+        model = {"pk": user["pk"], "app": "authentik_core", "name": name, "model_name": "user"}
+        return {"action": f"model_{action}", "model": model}
+
+    token = events.pop(1)["model"]["name"]
+    found = [token, *events]
+    expected = [event("created", "Jane Doe"), event("updated", "Jane"), event("updated", "Jane"), event("deleted", "Jane")]
+    report.same("the events name them as authentik does", found, [f"of-jane (expires={expires})", *expected])
+
+
 def settings(lab: Lab, report: Report) -> None:
     """What administrators change in authentik counts at once"""
     database = lab.fresh()

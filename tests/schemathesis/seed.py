@@ -28,7 +28,7 @@ def seed() -> None:
         Path("keys", kind).write_text(key)
 
     def create(kind: str, path: str, body: dict) -> str:
-        key = call("POST", path, body)["pk"]
+        key = str(call("POST", path, body)["pk"])
         keep(kind, key)
         return key
 
@@ -42,6 +42,7 @@ def seed() -> None:
     flow = create("flow", "/flows/instances/", flow_body)
     keep("flow_slug", flow_body["slug"])
     group = create("group", "/core/groups/", {"name": "seed", "users": [akadmin]})
+    create("user", "/core/users/", {"username": "seed", "name": "Seed"})
     create("email_stage", "/stages/email/", {"name": "seed-email"})
     user_body = {"name": "seed-user", "create_users_group": group}
     create("user_write_stage", "/stages/user_write/", user_body)

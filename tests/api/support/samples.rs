@@ -2,7 +2,6 @@
 
 use ak_stages::drf::field::{Field, Kind};
 use ak_stages::drf::params::FilterKind;
-use ak_stages::resources::user;
 use chrono::Days;
 use serde_json::{Map, Value, json};
 
@@ -21,6 +20,8 @@ fn special(field: &str, n: usize) -> Option<Value> {
         "template" => json!(TEMPLATES[n % 2]),
         "background" => json!(format!("https://example.org/{n}.png")),
         "intent" => json!(["app_password", "api"][n % 2]),
+        "path" => json!(format!("users/{n}")),
+        "type" => json!(["internal", "external"][n % 2]), // one of the others stands under rules of its own
         // A binding has to be evaluated at some time, and re-evaluation can't be switched off alone.
         "evaluate_on_plan" => json!(n.is_multiple_of(2)),
         _ => return None,
@@ -73,7 +74,6 @@ impl TestApp {
                 let body = json!({ "name": format!("stage {n}"), "flow_set": [flow_set_entry(&format!("flow-{n}"))] });
                 format!("{}{}/", resource.path, self.admin().post(USER_WRITE, body).await.status(201).pk())
             }
-            "/core/users/" => format!("{}{}/", resource.path, self.row_of(&user::TARGET).await),
             path => {
                 let body = self.body(resource.writable(), n).await;
                 resource.path_of(&self.admin().post(path, body).await.status(201).json())

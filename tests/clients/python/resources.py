@@ -402,6 +402,50 @@ GROUP = Resource(
     ],
 )
 
+USER = Resource(
+    group="user",
+    api=ak.CoreApi,
+    operations="core_users",
+    model="User",
+    label="username",
+    unknown=999_999,
+    required=("username", "name"),
+    minimal=lambda given, label: {"username": label, "name": "Jane Doe"},
+    optional=lambda given: {
+        "is_active": False,
+        "last_login": EXPIRES,
+        "email": "jane@example.org",
+        "attributes": {"color": "green"},
+        "path": "users/guests",
+        "type": "external",
+    },
+    change={"name": "", "attributes": {}},
+    defaults={
+        "is_active": True,
+        "last_login": None,
+        "groups": [],
+        "email": "",
+        "attributes": {},
+        "path": "users",
+        "type": "internal",
+    },
+    filters={
+        "is_active": (False, True),
+        "email": ("jane@example.org", "joe@example.org"),
+        "path": ("users/guests", "users"),
+    },
+    unique={"username": ["This field must be unique."]},
+    invalid=[
+        Invalid("path", {"path": "/users"}, {"path": ["No leading or trailing slashes allowed."]}),
+        Invalid(
+            "type",
+            {"type": "internal_service_account"},
+            {"type": ["Setting a user to internal service account is not allowed."]},
+        ),
+        Invalid("email", {"email": "nobody"}, {"email": ["Enter a valid email address."]}),
+    ],
+)
+
 TOKEN = Resource(
     group="token",
     api=ak.CoreApi,
@@ -425,6 +469,6 @@ TOKEN = Resource(
     invalid=[Invalid("intent", {"intent": "recovery"}, {"intent": ["Invalid intent recovery"]})],
 )
 
-RESOURCES = [EMAIL, USER_WRITE, INVITATION_STAGE, INVITATION, FLOW, BINDING, GROUP, TOKEN]
+RESOURCES = [EMAIL, USER_WRITE, INVITATION_STAGE, INVITATION, FLOW, BINDING, GROUP, USER, TOKEN]
 RESOURCES = [resource for resource in RESOURCES if RELEASE >= resource.since]
 STAGES = [resource for resource in RESOURCES if resource.unique == STAGE_NAME_TAKEN]

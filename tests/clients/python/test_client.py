@@ -25,6 +25,7 @@ from resources import (
     STAGE_NAME_TAKEN,
     STAGES,
     TOKEN,
+    USER,
     USER_WRITE,
     Given,
     Resource,
@@ -365,6 +366,21 @@ def test_user_list():
         api.core_users_retrieve(999999)
     with pytest.raises(ForbiddenException):
         ak.CoreApi(PLAIN).core_users_list()
+
+
+def test_user_in_a_group(given):
+    user = given.create(USER, "a", groups=[given.group.pk])
+    assert [group.name for group in user.groups_obj] == [given.group.name]
+    (member,) = GROUP.call("retrieve", given.group.pk).users_obj
+    assert (member.pk, member.username) == (user.pk, user.username)
+    for resource, key, row in [
+        (USER, user.pk, ("group", str(given.group.pk), "cascade_many")),
+        (GROUP, given.group.pk, ("user", str(user.pk), "cascade_many")),
+    ]:
+        (using,) = resource.call("used_by_list", key)
+        assert (using.model_name, using.pk, using.action) == row
+    USER.call("destroy", user.pk)
+    assert GROUP.call("retrieve", given.group.pk).users == []
 
 
 def test_user_me():

@@ -287,13 +287,19 @@ async fn stage() {
 #[rustfmt::skip]
 async fn user() {
     let admin = &admin();
+    let user = core_users_create(admin, UserRequest::new(unique(), "Jane Doe".to_owned())).await.unwrap();
+    let username = Some(user.username.as_str());
     let listed = core_users_list(
         admin, None, None, None, None, None, None, None, None, None, None, None, None, None, None, None,
-        None, None, None, None, None, None, None, None, None, None, None, None, None, Some("akadmin"), None,
+        None, None, None, None, None, None, None, None, None, None, None, None, None, username, None,
     );
-    let rows = listed.await.unwrap().results;
-    assert_eq!(rows, [core_users_retrieve(admin, rows[0].pk).await.unwrap()]);
-    assert_eq!(core_users_me_retrieve(admin).await.unwrap().user.pk, rows[0].pk);
+    assert_eq!(listed.await.unwrap().results, [user.clone()]);
+    assert_eq!(core_users_retrieve(admin, user.pk).await.unwrap(), user);
+    let patch = PatchedUserRequest { is_active: Some(false), ..PatchedUserRequest::new() };
+    let patched = core_users_partial_update(admin, user.pk, Some(patch)).await.unwrap();
+    assert_eq!((patched.username, patched.is_active), (user.username, Some(false)));
+    core_users_destroy(admin, user.pk).await.unwrap();
+    assert_eq!(core_users_me_retrieve(admin).await.unwrap().user.username, "akadmin");
 }
 
 #[tokio::test]

@@ -192,9 +192,15 @@ test("stage", async () => {
 });
 
 test("user", async () => {
-    const [row] = (await core.coreUsersList({ username: "akadmin" })).results;
-    assert.deepEqual(await core.coreUsersRetrieve({ id: row.pk }), row);
-    assert.equal((await core.coreUsersMeRetrieve()).user.pk, row.pk);
+    const user = await core.coreUsersCreate({ userRequest: { username: unique(), name: "Jane Doe" } });
+    const id = user.pk;
+    assert.deepEqual((await core.coreUsersList({ username: user.username })).results, [user]);
+    assert.deepEqual(await core.coreUsersRetrieve({ id }), user);
+    const patched = await core.coreUsersPartialUpdate({ id, patchedUserRequest: { isActive: false } });
+    assertHolds(patched, { username: user.username, isActive: false });
+    await core.coreUsersDestroy({ id });
+    assert.equal((await refusal(core.coreUsersRetrieve({ id })))[0], 404);
+    assert.equal((await core.coreUsersMeRetrieve()).user.username, "akadmin");
 });
 
 test("server", async () => {
