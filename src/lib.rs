@@ -2,7 +2,8 @@
 //!
 //! A tour, from the outside in:
 //!
-//! - [`app`] puts the server together; [`config`] reads its settings; [`lifecycle`] starts and ends it.
+//! - [`app`] puts the server together; [`config`] reads its settings; [`lifecycle`] starts and ends it, and
+//!   [`connections`] lead to it.
 //! - [`resources`] declares what the API is about, one file a resource.
 //! - [`drf`] is the dialect of Django REST framework: from a declaration it makes routes, validation, SQL and the
 //!   OpenAPI document. It knows no stage.
@@ -20,6 +21,7 @@ pub mod browser;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod db;
 pub mod doctor;
 pub mod drf;

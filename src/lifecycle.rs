@@ -3,7 +3,6 @@
 //! SIGTERM lets running requests finish; SIGINT gives them a second; a second signal ends the process at once.
 //! Nothing is lost either way: an answer is sent after its transaction is committed.
 
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::{self, App};
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
+use crate::connections::{Connections, HEAD_TIME_LIMIT};
 use crate::db::{self, Server, bootstrap};
 use crate::stdout::print;
 
@@ -40,7 +40,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let app = open(&server, settings, address).await?;
     let pool = app.database.pool.clone();
     let ended = tokio::select! {
-        ended = run(listener, app, signals) => ended,
+        () = run(listener, app, signals) => Ok(()),
         ended = watch(&mut server) => ended,
     };
     tokio::time::timeout(SHORT_GRACE, pool.close()).await.ok();
@@ -92,26 +92,18 @@ impl Signals {
     }
 }
 
-async fn run(listener: TcpListener, app: App, mut signals: Signals) -> anyhow::Result<()> {
-    let (stop, mut stopped) = tokio::sync::watch::channel(());
-    let serving = axum::serve(listener, app::router(app).into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move {
-            stopped.changed().await.ok();
-        })
-        .into_future();
-    tokio::pin!(serving);
+async fn run(listener: TcpListener, app: App, mut signals: Signals) {
+    let mut connections = Connections::new(listener, app::router(app), HEAD_TIME_LIMIT);
     let grace = tokio::select! {
-        ended = &mut serving => return Ok(ended?),
+        never = connections.accept() => match never {},
         grace = signals.next() => grace,
     };
     tracing::info!("stopping");
-    stop.send(()).ok();
     tokio::select! {
-        ended = &mut serving => ended?,
+        () = connections.finish() => {}
         _ = signals.next() => {}
         () = tokio::time::sleep(grace) => tracing::warn!("requests did not finish in time"),
     }
-    Ok(())
 }
 
 /// Ends when the embedded PostgreSQL does; never with an external one.
