@@ -180,6 +180,9 @@ pub struct Field {
     pub label: Option<&'static str>,
     /// The help text that authentik gives.
     pub help: &'static str,
+    /// A many-to-many field that PUT empties where the body doesn't name it: a `default` of DRF's rather than of the
+    /// model, and so of every request but PATCH.
+    pub emptied_by_put: bool,
     /// Required in answers of the OpenAPI document although it isn't in requests.
     pub always: bool,
 }
@@ -204,6 +207,7 @@ impl Field {
             unique: None,
             label: None,
             help: "",
+            emptied_by_put: false,
             always: false,
         }
     }
@@ -359,6 +363,11 @@ impl Field {
     /// The help text.
     pub const fn help(mut self, help: &'static str) -> Self {
         self.help = help;
+        self
+    }
+    /// A PUT that doesn't name it empties it.
+    pub const fn emptied_by_put(mut self) -> Self {
+        self.emptied_by_put = true;
         self
     }
     /// Answers always hold it, says the OpenAPI document.

@@ -19,7 +19,7 @@ use crate::db::Release;
 pub enum Mode {
     /// POST: required fields must be there.
     Create,
-    /// PUT: the same. An optional field that is left out keeps its value: nothing is reset.
+    /// PUT: the same. An optional field that is left out keeps its value, unless it is [`Field::emptied_by_put`].
     Replace,
     /// PATCH: nothing is required.
     Partial,
@@ -167,6 +167,9 @@ pub fn take(fields: &'static [Field], body: &Value, mode: Mode, dialect: Dialect
         }
         match map.get(field.name) {
             None if field.required && mode != Mode::Partial => errors.add(field.name, messages::REQUIRED),
+            None if field.emptied_by_put && mode == Mode::Replace => {
+                draft.0.push((field.name, Content::Keys(Vec::new())));
+            }
             None => {}
             Some(value) => match coerce(field, value, dialect) {
                 Ok(content) => draft.0.push((field.name, content)),

@@ -315,10 +315,10 @@ where
     .await
 }
 
-/// Whether the query asks for one of the resource's [`Resource::INCLUDES`].
+/// Whether the query asks for one of the resource's [`Resource::INCLUDES`]: `true` in any case does, anything else not.
 pub fn included<R: Resource>(query: &Query, name: &str) -> bool {
     let default = R::INCLUDES.iter().any(|(include, default)| *include == name && *default);
-    query.last(name).and_then(params::boolean).unwrap_or(default)
+    query.last(name).map_or(default, |value| value.eq_ignore_ascii_case("true"))
 }
 
 /// What lists and look-ups have in common: the search and the filters apply to both.

@@ -17,7 +17,7 @@ use super::used_by::{self, Used, UsedBy};
 use super::user::{self, PartialUser};
 use crate::app::App;
 use crate::audit::Change;
-use crate::auth::rbac::Model;
+use crate::auth::rbac::{Model, Verb};
 use crate::db::links::Links;
 use crate::drf::field::{DefaultValue, Field, Key, Schema, Target};
 use crate::drf::intake::{self, Content, Mode};
@@ -108,7 +108,7 @@ impl Resource for Group {
             .help("Users added to this group will be superusers."),
         Field::many("parents", &TARGET),
         Field::nested_list("parents_obj", "RelatedGroup", RELATED_GROUP).read_only().nullable(),
-        Field::many("users", &user::TARGET),
+        Field::many("users", &user::TARGET).emptied_by_put(),
         Field::nested_list("users_obj", "PartialUser", PartialUser::FIELDS).read_only().nullable(),
         Field::dictionary("attributes").default(DefaultValue::EmptyObject),
         Field::many("roles", &role::TARGET),
@@ -169,7 +169,7 @@ impl Resource for Group {
 
     async fn check(check: &mut Check<'_>, input: &Self::Input) -> Result<(), ApiError> {
         let Some(status) = input.is_superuser else { return Ok(()) };
-        if check.mode == Mode::Create && !status {
+        if status == is_superuser(check).await? {
             return Ok(());
         }
         let codename = if status { "enable_group_superuser" } else { "disable_group_superuser" };
@@ -259,6 +259,13 @@ impl Resource for Group {
     }
 }
 
+/// What `is_superuser` is before the write.
+async fn is_superuser(check: &mut Check<'_>) -> Result<bool, ApiError> {
+    let Some(pk) = check.pk else { return Ok(false) };
+    let select = sqlx::query_scalar("SELECT is_superuser FROM authentik_core_group WHERE group_uuid = $1");
+    Ok(select.bind(pk).fetch_one(&mut *check.connection).await?)
+}
+
 /// The first five decimal digits of the key: what authentik uses as a group id in LDAP.
 pub fn num_pk(pk: Uuid) -> u32 {
     let mut number = pk.as_u128();
@@ -299,7 +306,7 @@ async fn roles(connection: &mut PgConnection, groups: &[Uuid]) -> Result<HashMap
     Ok(by_holder(rows.bind(groups).fetch_all(connection).await?))
 }
 
-/// Roles of the groups' ancestors, those of the groups themselves left out.
+/// Roles of the groups' ancestors that the groups don't have themselves.
 async fn inherited_roles(
     connection: &mut PgConnection,
     groups: &[Uuid],
@@ -310,7 +317,8 @@ async fn inherited_roles(
            SELECT up.holder, a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
          ) SELECT DISTINCT up.holder, r.uuid AS pk, r.name FROM up \
          JOIN authentik_core_group_roles m ON m.group_id = up.id JOIN authentik_rbac_role r ON r.uuid = m.role_id \
-         WHERE up.id <> up.holder ORDER BY r.name",
+         WHERE NOT EXISTS (SELECT 1 FROM authentik_core_group_roles d WHERE d.group_id = up.holder AND d.role_id = r.uuid) \
+         ORDER BY r.name",
     );
     Ok(by_holder(rows.bind(groups).fetch_all(connection).await?))
 }
@@ -385,7 +393,8 @@ async fn change_membership(
                 .bind(user)
                 .fetch_one(&mut *transaction)
                 .await?;
-        if !exists {
+        let view_user = user::MODEL.codename(Verb::View);
+        if !exists || !caller.may_on(&mut transaction, &user::MODEL, &view_user, &user.to_string()).await? {
             return Err(ApiError::NotFound(messages::NOT_FOUND.into()));
         }
         let mut query = QueryBuilder::new("");

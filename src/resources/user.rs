@@ -199,9 +199,9 @@ impl Resource for User {
         Field::datetime("last_login").nullable().default(DefaultValue::Null).filter(),
         Field::datetime("date_joined").read_only().filter(),
         Field::computed("is_superuser", Schema::Boolean),
-        Field::many("groups", &group::TARGET),
+        Field::many("groups", &group::TARGET).emptied_by_put(),
         Field::nested_list("groups_obj", "PartialGroup", PARTIAL_GROUP).read_only().nullable(),
-        Field::many("roles", &role::TARGET),
+        Field::many("roles", &role::TARGET).emptied_by_put(),
         Field::nested_list("roles_obj", "Role", role::FIELDS).read_only().nullable(),
         Field::email("email")
             .blank()

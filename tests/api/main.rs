@@ -14,6 +14,7 @@ mod durability;
 mod email_templates;
 mod filters;
 mod flow_set;
+mod groups;
 mod http;
 mod invitations;
 mod laws;

@@ -118,8 +118,11 @@ async fn groups_and_roles_are_replaced_as_a_whole() {
         assert_eq!(changed.json()["is_superuser"], superuser);
         assert_eq!(changed.json()["roles_obj"][0]["pk"], json!(role));
     }
-    let named = admin.patch(&at(&user), json!({ "name": "other" })).await.status(200).json();
-    assert_eq!(named["roles"], json!([role]), "what isn't named stays");
+    admin.patch(&at(&user), json!({ "groups": [a] })).await.status(200);
+    let patched = admin.patch(&at(&user), json!({ "name": "other" })).await.status(200).json();
+    assert_eq!((&patched["groups"], &patched["roles"]), (&json!([a]), &json!([role])), "PATCH keeps them");
+    let put = admin.put(&at(&user), json!({ "username": "jane", "name": "other" })).await.status(200).json();
+    assert_eq!((&put["groups"], &put["roles"]), (&json!([]), &json!([])), "PUT doesn't");
 }
 
 #[tokio::test]
