@@ -1,6 +1,10 @@
 //! Every sentence that Django, Django REST framework, django-filter or authentik answers with, and nowhere else:
 //! clients match on them.
 
+use chrono::{DateTime, Utc};
+
+use super::time;
+
 /// A required field is missing.
 pub const REQUIRED: &str = "This field is required.";
 /// `null` where none is allowed.
@@ -93,6 +97,12 @@ pub const ABSOLUTE_PATH: &str = "Absolute paths are not allowed";
 pub const DOUBLE_SLASH: &str = "Double slashes are not allowed";
 /// A file name with something else than `a-zA-Z0-9._/-`.
 pub const INVALID_FILE_NAME: &str = "File name can only contain letters (a-z, A-Z), numbers (0-9), dots (.), hyphens (-), underscores (_), forward slashes (/), and the placeholder %(theme)s for theme-specific files";
+/// A token of somebody else's.
+pub const TOKEN_USER: &str = "User cannot be changed";
+/// An app password that lives too long.
+pub fn token_lifetime(latest: &DateTime<Utc>) -> String {
+    format!("Token expires exceeds maximum lifetime ({} UTC).", time::python_str(latest))
+}
 /// Neither `api` nor `app_password`.
 pub fn invalid_intent(intent: &str) -> String {
     format!("Invalid intent {intent}")

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_with::rust::double_option;
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, QueryBuilder};
 use uuid::Uuid;
 use validator::Validate;
 
@@ -33,11 +33,13 @@ pub const INTENT: Choices = Choices {
     since: &[],
     values: &[
         ("verification", "Intent Verification"),
-        ("api", "Intent Api"),
+        (API, "Intent Api"),
         ("recovery", "Intent Recovery"),
-        ("app_password", "Intent App Password"),
+        (APP_PASSWORD, "Intent App Password"),
     ],
 };
+const API: &str = "api";
+const APP_PASSWORD: &str = "app_password";
 
 /// Names and permissions.
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "Token", model: "token" };
@@ -68,7 +70,6 @@ pub struct TokenInput {
     intent: Option<String>,
     #[serde(default, with = "double_option")]
     user: Option<Option<i32>>,
-    expiring: Option<bool>,
     #[serde(default, with = "double_option")]
     expires: Option<Option<DateTime<Utc>>>,
 }
@@ -136,33 +137,52 @@ impl Resource for Token {
     }
 
     async fn check(check: &mut Check<'_>, input: &Self::Input) -> Result<(), ApiError> {
-        let creating = check.mode == Mode::Create;
-        let own = Content::Keys(vec![ForeignKey {
-            key: KeyValue::Integer(check.view.caller.id),
-            spelling: check.view.caller.id.to_string(),
-        }]);
-        // Only superusers make tokens for others, or give them away.
-        if !check.view.caller.superuser && (creating || input.user.is_some())
-            || creating && input.user.is_none()
-        {
-            check.draft.set("user", own);
-        }
+        let (creating, caller) = (check.mode == Mode::Create, check.view.caller);
+        let before = Before::of(check).await?;
+        let asked = input.user.flatten();
+        // Superusers make tokens for others; nobody gives one away.
+        let user = asked.filter(|_| creating && caller.superuser).unwrap_or(before.user);
+        let intent = input.intent.as_deref().unwrap_or(&before.intent);
         if creating {
+            let key = ForeignKey { key: KeyValue::Integer(user), spelling: user.to_string() };
+            check.draft.set("user", Content::Keys(vec![key]));
+            check.draft.set("intent", Content::Text(intent.to_owned()));
             check.draft.set("key", Content::Text(bootstrap::generate_key()));
-            if input.intent.is_none() {
-                check.draft.set("intent", Content::Text("api".into()));
+            if !caller.superuser {
+                check.draft.set("expiring", Content::Boolean(before.expiring));
             }
+        } else if asked.is_some_and(|asked| asked != user) {
+            check.errors.add("user", messages::TOKEN_USER);
         }
-        let intent = input.intent.as_deref().unwrap_or(if creating { "api" } else { "" });
-        if !matches!(intent, "" | "api" | "app_password") {
+        if !check.errors.is_empty() {
+            return Ok(());
+        }
+        if input.intent.is_some() && !matches!(intent, API | APP_PASSWORD) {
             check.errors.add("intent", messages::invalid_intent(intent));
+            return Ok(());
         }
-        // The life of an API token isn't the client's to choose; that of others only has to have an end.
-        let expiring = input.expiring.unwrap_or(true);
-        let without_expiry = creating && input.expires.flatten().is_none();
-        if expiring && (intent == "api" || without_expiry) {
-            let expires = check.view.app.clock.after(check.view.default_token_duration());
-            check.draft.set("expires", Content::DateTime(expires));
+        let expires = match input.expires {
+            // The life of an API token isn't the client's to choose.
+            _ if intent == API => None,
+            Some(Some(expires)) => {
+                if intent == APP_PASSWORD {
+                    let latest = latest_expiry(check, user).await?;
+                    if expires > latest {
+                        check.errors.add("expires", messages::token_lifetime(&latest));
+                    }
+                }
+                Some(expires)
+            }
+            Some(None) => None,
+            None => before.expires,
+        };
+        // authentik gives every saved row that would have no expiry the default duration.
+        let expiring = match check.draft.get("expiring") {
+            Some(Content::Boolean(expiring)) => *expiring,
+            _ => before.expiring,
+        };
+        if expires.is_none() && (expiring || intent == API) {
+            check.draft.set("expires", Content::DateTime(default_expiry(check.view)));
         }
         Ok(())
     }
@@ -186,6 +206,59 @@ impl Resource for Token {
         let expires = self.expires.as_ref().map_or_else(|| "None".to_owned(), time::python_str);
         format!("{} (expires={expires})", self.identifier)
     }
+}
+
+/// A token before the write.
+#[derive(FromRow)]
+struct Before {
+    user: i32,
+    intent: String,
+    expiring: bool,
+    expires: Option<DateTime<Utc>>,
+}
+
+impl Before {
+    /// The stored one; for a new one, what it is where the request doesn't say.
+    async fn of(check: &mut Check<'_>) -> Result<Self, ApiError> {
+        let select = match check.pk {
+            Some(pk) => sqlx::query_as(
+                "SELECT user_id AS \"user\", intent, expiring, expires FROM authentik_core_token WHERE token_uuid = $1",
+            )
+            .bind(pk),
+            None => sqlx::query_as(
+                "SELECT id AS \"user\", 'api' AS intent, NULL::timestamptz AS expires, \
+                   attributes -> 'goauthentik.io/user/token-expires' IS DISTINCT FROM 'false' AS expiring \
+                 FROM authentik_core_user WHERE id = $1",
+            )
+            .bind(check.view.caller.id),
+        };
+        Ok(select.fetch_one(&mut *check.connection).await?)
+    }
+}
+
+fn default_expiry(view: View<'_>) -> DateTime<Utc> {
+    view.app.clock.after(view.default_token_duration())
+}
+
+/// When an app password of `user` has to end: after the duration in the user's attributes, or in those of the groups,
+/// the last one by name; without any, after the default one.
+async fn latest_expiry(check: &mut Check<'_>, user: i32) -> Result<DateTime<Utc>, ApiError> {
+    let layout = &check.view.app.database.layout;
+    let mut query = QueryBuilder::new("WITH RECURSIVE up (id) AS (SELECT m.group_id FROM ");
+    query.push(layout.user_groups()).push(" m WHERE m.user_id = ").push_bind(user).push(
+        " UNION SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
+         ), held (attributes, own, name) AS (\
+           SELECT g.attributes, FALSE, g.name FROM up JOIN authentik_core_group g ON g.group_uuid = up.id \
+           UNION ALL SELECT u.attributes, TRUE, '' FROM authentik_core_user u WHERE u.id = ",
+    );
+    query.push_bind(user).push(
+        ") SELECT attributes ->> 'goauthentik.io/user/token-maximum-lifetime' FROM held \
+         WHERE attributes ? 'goauthentik.io/user/token-maximum-lifetime' ORDER BY own DESC, name DESC LIMIT 1",
+    );
+    let duration: Option<Option<String>> =
+        query.build_query_scalar().fetch_optional(&mut *check.connection).await?;
+    let duration = duration.flatten().and_then(|text| rules::parse_timedelta(&text));
+    Ok(duration.map_or_else(|| default_expiry(check.view), |duration| check.view.app.clock.after(duration)))
 }
 
 const VIEW_KEY: Extra = Extra::get("View key", "Return token key and log access").on_object();

@@ -314,8 +314,8 @@ impl Resource for User {
             let links = Links { table: "authentik_core_user_roles", holder: "user_id", held: "role_id" };
             links.replace(save.connection, save.pk, &roles).await?;
         }
-        if save.mode == Mode::Partial && layout.is_attached() {
-            end_sessions_if_inactive(save).await?;
+        if save.mode == Mode::Partial && !is_active(save).await? {
+            end_sessions(save.view, save.connection, save.pk).await?;
         }
         Ok(())
     }
@@ -342,6 +342,11 @@ impl Resource for User {
         self.name.clone()
     }
 
+    async fn destroy(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
+        end_sessions(view, connection, row.pk).await?;
+        cascade::delete(connection, &view.app.database.layout, Self::TABLE.name, vec![row.pk]).await
+    }
+
     async fn used_by(
         view: View<'_>,
         connection: &mut PgConnection,
@@ -358,15 +363,22 @@ async fn is_internal_service_account(check: &mut Check<'_, i32>) -> Result<Optio
     Ok(select.bind(pk).bind(INTERNAL_SERVICE_ACCOUNT).fetch_optional(&mut *check.connection).await?)
 }
 
-/// authentik ends the sessions of a user whom a PATCH leaves inactive. Only its own database has any.
-async fn end_sessions_if_inactive(save: &mut Save<'_, i32>) -> Result<(), ApiError> {
-    let select = sqlx::query_scalar(
-        "SELECT s.session_id FROM authentik_core_authenticatedsession s \
-         JOIN authentik_core_user u ON u.id = s.user_id WHERE u.id = $1 AND NOT u.is_active",
-    );
-    let keys: Vec<String> = select.bind(save.pk).fetch_all(&mut *save.connection).await?;
-    let layout = &save.view.app.database.layout;
-    cascade::delete(save.connection, layout, "authentik_core_session", keys).await
+async fn is_active(save: &mut Save<'_, i32>) -> Result<bool, ApiError> {
+    let select = sqlx::query_scalar("SELECT is_active FROM authentik_core_user WHERE id = $1");
+    Ok(select.bind(save.pk).fetch_one(&mut *save.connection).await?)
+}
+
+/// Log a user out: authentik does where a PATCH leaves somebody inactive, and on a deletion. Only its own database has
+/// sessions.
+async fn end_sessions(view: View<'_>, connection: &mut PgConnection, pk: i32) -> Result<(), ApiError> {
+    let layout = &view.app.database.layout;
+    if !layout.is_attached() {
+        return Ok(());
+    }
+    let select =
+        sqlx::query_scalar("SELECT session_id FROM authentik_core_authenticatedsession WHERE user_id = $1");
+    let keys: Vec<String> = select.bind(pk).fetch_all(&mut *connection).await?;
+    cascade::delete(connection, layout, "authentik_core_session", keys).await
 }
 
 /// Users by id, complete.

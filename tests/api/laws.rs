@@ -33,9 +33,11 @@ const FOLLOWERS: &[(&str, &[&str])] = &[
     ("slug", &["export_url"]),
     ("stage", &["stage_obj"]),
     ("target", &["stage_obj"]), // which shows the flows of the stage
-    ("user", &["user_obj"]),
     ("users", &["users_obj"]),
 ];
+
+/// What only POST may say.
+const FIXED: &[(&str, &str)] = &[("Token", "user")];
 
 fn listed_for<'t>(table: &'t [(&str, &[&str])], name: &str) -> &'t [&'t str] {
     table.iter().find(|(key, _)| *key == name).map_or(&[], |(_, names)| names)
@@ -160,7 +162,7 @@ async fn a_field_patched_alone_changes_only_itself() {
     let app = TestApp::new().await;
     for resource in declared().iter().filter(|resource| resource.does(Action::PartialUpdate)) {
         let admin = app.admin();
-        for field in resource.writable() {
+        for field in resource.writable().filter(|field| !FIXED.contains(&(resource.model.name, field.name))) {
             let (first, second) = app.two_numbers();
             let before = app.row(resource, first).await;
             let columns_before = columns(&app.pool, resource, &before).await;

@@ -23,4 +23,5 @@ mod paging;
 mod properties;
 mod races;
 mod support;
+mod tokens;
 mod users;

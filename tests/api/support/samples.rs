@@ -1,8 +1,9 @@
 //! Values that fields take.
 
+use std::time::Duration;
+
 use ak_stages::drf::field::{Field, Kind};
 use ak_stages::drf::params::FilterKind;
-use chrono::Days;
 use serde_json::{Map, Value, json};
 
 use super::{Declared, TestApp, USER_WRITE, now};
@@ -43,7 +44,8 @@ impl TestApp {
             Kind::Integer { min, .. } => json!(usize::try_from(min).unwrap_or(0) + n),
             Kind::Boolean => json!(n % 2 == 1),
             Kind::Choice(choices) => json!(choices.values[n % choices.values.len()].0),
-            Kind::DateTime => json!(now() + Days::new(n as u64)),
+            // Soon: an app password may live for half an hour.
+            Kind::DateTime => json!(now() + Duration::from_millis(n as u64)),
             Kind::Dictionary => json!({ "n": n }),
             Kind::ForeignKey(target) => self.row_of(target).await,
             Kind::Many(target) => json!([self.row_of(target).await]),

@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.metadata import version
 from itertools import count
@@ -273,6 +273,7 @@ INVITATION_STAGE = Resource(
 )
 
 EXPIRES = datetime(2040, 2, 29, 12, 30, 15, 250_000, UTC)
+SOON = datetime.now(UTC).replace(microsecond=250_000) + timedelta(minutes=25)  # an app password may live half an hour
 
 INVITATION = Resource(
     group="invitation",
@@ -457,7 +458,7 @@ TOKEN = Resource(
     guarded=False,
     required=("identifier",),
     minimal=lambda given, label: {"identifier": label},
-    optional=lambda given: {"intent": "app_password", "description": "for the printer", "expires": EXPIRES},
+    optional=lambda given: {"intent": "app_password", "description": "for the printer", "expires": SOON},
     change={"description": "for the scanner"},
     defaults={"intent": "api", "description": "", "expiring": True},
     filters={

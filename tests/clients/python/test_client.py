@@ -311,6 +311,21 @@ def test_token_key_works(given):
         ak.CoreApi(client(key)).core_users_me_retrieve()
 
 
+def test_token_lives_no_longer_than_it_may(given):
+    with pytest.raises(BadRequestException) as error:
+        given.create(TOKEN, "a", intent="app_password", expires=EXPIRES)
+    ((sentence,),) = answer(error).values()
+    assert sentence.startswith("Token expires exceeds maximum lifetime (")
+
+
+def test_token_keeps_its_owner(given):
+    token = given.create(TOKEN, "a")
+    other = ak.CoreApi(PLAIN).core_users_me_retrieve().user.pk
+    with pytest.raises(BadRequestException) as error:
+        TOKEN.call("partial_update", token.identifier, TOKEN.patch({"user": other}))
+    assert answer(error) == {"user": ["User cannot be changed"]}
+
+
 def test_token_is_its_owners(given):
     token = given.create(TOKEN, "a")
     own = given.keep(TOKEN, TOKEN.call("create", TOKEN.request({"identifier": given.label("b")}), by=PLAIN))
