@@ -161,3 +161,19 @@ async fn a_token_of_another_intent_is_left_as_it_is(#[case] intent: &str) {
     let changed = app.plain().patch(&at(&token), json!({ "expires": IN_A_DAY })).await.status(200).json();
     assert_eq!((&changed["intent"], &changed["expires"]), (&json!(intent), &json!(IN_A_DAY)));
 }
+
+#[tokio::test]
+async fn the_key_is_shown_to_the_user_and_to_those_who_may_see_keys() {
+    let app = TestApp::new().await;
+    let plain = pk_of(&app.plain()).await;
+    let token = create(&app.admin(), json!({ "user": plain })).await;
+    let path = format!("{}view_key/", at(&token));
+    let key = app.plain().get(&path).await.status(200).json()["key"].as_str().unwrap().to_owned();
+    assert_eq!(pk_of(&app.bearer(&key)).await, plain);
+    for (permissions, status) in
+        [(&["view_token", "view_token_key"][..], 200), (&["view_token"], 403), (&["view_token_key"], 404)]
+    {
+        app.someone_who_may(permissions).await.get(&path).await.status(status);
+    }
+    app.anonymous().get(&path).await.status(403);
+}
