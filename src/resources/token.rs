@@ -218,7 +218,8 @@ struct Before {
 }
 
 impl Before {
-    /// The stored one; for a new one, what it is where the request doesn't say.
+    /// The stored one; for a new one, what it is where the request doesn't say. That of a user whose attributes want it
+    /// never expires; superusers say it themselves.
     async fn of(check: &mut Check<'_>) -> Result<Self, ApiError> {
         let select = match check.pk {
             Some(pk) => sqlx::query_as(
@@ -227,12 +228,13 @@ impl Before {
             .bind(pk),
             None => sqlx::query_as(
                 "SELECT id AS \"user\", 'api' AS intent, NULL::timestamptz AS expires, \
-                   attributes -> 'goauthentik.io/user/token-expires' IS DISTINCT FROM 'false' AS expiring \
+                   $2 OR attributes -> 'goauthentik.io/user/token-expires' IS DISTINCT FROM 'false' AS expiring \
                  FROM authentik_core_user WHERE id = $1",
             )
-            .bind(check.view.caller.id),
+            .bind(check.view.caller.id)
+            .bind(check.view.caller.superuser),
         };
-        Ok(select.fetch_one(&mut *check.connection).await?)
+        select.fetch_optional(&mut *check.connection).await?.ok_or(ApiError::Conflict)
     }
 }
 

@@ -314,7 +314,7 @@ impl Resource for User {
             let links = Links { table: "authentik_core_user_roles", holder: "user_id", held: "role_id" };
             links.replace(save.connection, save.pk, &roles).await?;
         }
-        if save.mode == Mode::Partial && !is_active(save).await? {
+        if save.mode == Mode::Partial && layout.is_attached() && !is_active(save).await? {
             end_sessions(save.view, save.connection, save.pk).await?;
         }
         Ok(())

@@ -94,6 +94,11 @@ async fn only_superusers_make_tokens_that_never_expire(#[case] intent: &str) {
     set_attributes(&app, "authentik_core_user", "username", "plain", attributes).await;
     let token = app.plain().post(TOKENS, with("allowed", json!({ "intent": intent }))).await.status(201);
     assert_eq!((&token.json()["expiring"], &token.json()["expires"]), (&json!(false), &expires));
+
+    let attributes = json!({ "goauthentik.io/user/token-expires": false });
+    set_attributes(&app, "authentik_core_user", "username", "akadmin", attributes).await;
+    let token = app.admin().post(TOKENS, with("ended", json!({ "intent": intent }))).await.status(201).json();
+    assert_eq!((&token["expiring"], &token["expires"]), (&json!(true), &json!(IN_HALF_AN_HOUR)));
 }
 
 #[tokio::test]
