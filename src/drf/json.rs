@@ -112,7 +112,7 @@ pub fn holds_nul(value: &Value) -> bool {
 }
 
 /// A JSON object in a `jsonb` column.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, serde::Serialize)]
 #[serde(transparent)]
 pub struct Dictionary(pub Map<String, Value>);
 

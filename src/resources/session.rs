@@ -5,16 +5,16 @@ use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::{Value, json};
-use sqlx::QueryBuilder;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::user::{avatar, uid};
+use super::user::{self, avatar, uid};
 use crate::app::App;
 use crate::drf::field::{Field, Schema};
+use crate::drf::json::Dictionary;
 use crate::drf::openapi::{Document, reference};
 use crate::drf::viewset::{Extra, extra};
-use crate::error::json_response;
+use crate::error::{ApiError, json_response};
 
 /// What a superuser may do that is no permission on a model; authentik lists it for its admin interface.
 const SYSTEM_PERMISSIONS: [&str; 16] = [
@@ -48,17 +48,15 @@ const ME: Extra = Extra::get("Me", "Get information about current user");
 pub async fn me(State(app): State<App>, request: Request<Body>) -> Response {
     extra(app, request, &ME, async |call, connection, caller| {
         let layout = &call.app.database.layout;
-        let (name, settings): (String, Value) = sqlx::query_as(
-            "SELECT name, coalesce(attributes -> 'settings', '{}') FROM authentik_core_user WHERE id = $1",
-        )
-        .bind(caller.id)
-        .fetch_one(&mut *connection)
-        .await?;
-        let mut query = QueryBuilder::new("SELECT g.name, g.group_uuid FROM ");
-        query.push(layout.user_groups());
-        query.push(" m JOIN authentik_core_group g ON g.group_uuid = m.group_id WHERE m.user_id = ");
-        query.push_bind(caller.id).push(" ORDER BY g.name");
-        let groups: Vec<(String, Uuid)> = query.build_query_as().fetch_all(&mut *connection).await?;
+        let own: Option<(String, Dictionary)> =
+            sqlx::query_as("SELECT name, attributes FROM authentik_core_user WHERE id = $1")
+                .bind(caller.id)
+                .fetch_optional(&mut *connection)
+                .await?;
+        let (name, attributes) = own.ok_or(ApiError::AuthenticationFailed)?;
+        let groups = user::all_groups(layout, connection, caller.id).await?;
+        let settings = user::group_attributes(&groups, &attributes).remove("settings");
+        let groups = groups.into_iter().map(|group| (group.name, group.pk)).collect();
         let roles: Vec<(String, Uuid)> = sqlx::query_as(
             "SELECT name, uuid FROM authentik_rbac_role WHERE uuid = ANY($1) AND name NOT LIKE 'ak-managed-role--%' \
              ORDER BY name",
@@ -79,7 +77,7 @@ pub async fn me(State(app): State<App>, request: Request<Body>) -> Response {
             "email": caller.email,
             "avatar": avatar(if name.is_empty() { &caller.username } else { &name }),
             "uid": uid(caller.id, layout.install_id()),
-            "settings": settings,
+            "settings": settings.unwrap_or_else(|| json!({})),
             "type": caller.kind,
             "system_permissions": SYSTEM_PERMISSIONS.iter().filter(system).collect::<Vec<_>>(),
             "is_current": true, // 2026.8 and later
@@ -99,7 +97,7 @@ const FIELDS: &[Field] = &[
     Field::boolean("is_superuser").read_only(),
     Field::nested_list("groups", "UserSelfGroups", NAMED).read_only(),
     Field::nested_list("roles", "UserSelfRoles", NAMED).read_only(),
-    Field::email("email").max_length(254).label("Email address"),
+    Field::email("email").blank().max_length(254).label("Email address"),
     Field::computed("avatar", Schema::String),
     Field::computed("uid", Schema::String),
     Field::computed("settings", Schema::Object),

@@ -6,9 +6,9 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use serde_with::rust::double_option;
-use sqlx::{FromRow, PgConnection, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use validator::Validate;
 
@@ -242,25 +242,17 @@ fn default_expiry(view: View<'_>) -> DateTime<Utc> {
     view.app.clock.after(view.default_token_duration())
 }
 
-/// When an app password of `user` has to end: after the duration in the user's attributes, or in those of the groups,
-/// the last one by name; without any, after the default one.
+/// When an app password of `user` has to end: after the duration in the attributes of the user and the groups, or the
+/// default one.
 async fn latest_expiry(check: &mut Check<'_>, user: i32) -> Result<DateTime<Utc>, ApiError> {
-    let layout = &check.view.app.database.layout;
-    let mut query = QueryBuilder::new("WITH RECURSIVE up (id) AS (SELECT m.group_id FROM ");
-    query.push(layout.user_groups()).push(" m WHERE m.user_id = ").push_bind(user).push(
-        " UNION SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
-         ), held (attributes, own, name) AS (\
-           SELECT g.attributes, FALSE, g.name FROM up JOIN authentik_core_group g ON g.group_uuid = up.id \
-           UNION ALL SELECT u.attributes, TRUE, '' FROM authentik_core_user u WHERE u.id = ",
-    );
-    query.push_bind(user).push(
-        ") SELECT attributes ->> 'goauthentik.io/user/token-maximum-lifetime' FROM held \
-         WHERE attributes ? 'goauthentik.io/user/token-maximum-lifetime' ORDER BY own DESC, name DESC LIMIT 1",
-    );
-    let duration: Option<Option<String>> =
-        query.build_query_scalar().fetch_optional(&mut *check.connection).await?;
-    let duration = duration.flatten().and_then(|text| rules::parse_timedelta(&text));
-    Ok(duration.map_or_else(|| default_expiry(check.view), |duration| check.view.app.clock.after(duration)))
+    let groups = user::all_groups(&check.view.app.database.layout, check.connection, user).await?;
+    let own = sqlx::query_scalar("SELECT attributes FROM authentik_core_user WHERE id = $1").bind(user);
+    let own = own.fetch_optional(&mut *check.connection).await?.unwrap_or_default();
+    let attributes = user::group_attributes(&groups, &own);
+    let duration = attributes.get("goauthentik.io/user/token-maximum-lifetime").and_then(Value::as_str);
+    let latest =
+        duration.and_then(rules::parse_timedelta).map(|duration| check.view.app.clock.after(duration));
+    Ok(latest.unwrap_or_else(|| default_expiry(check.view)))
 }
 
 const VIEW_KEY: Extra = Extra::get("View key", "Return token key and log access").on_object();

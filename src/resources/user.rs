@@ -15,7 +15,7 @@ use super::role::{self, HeldRole, Role};
 use super::used_by::{self, Used, UsedBy};
 use crate::auth::rbac::Model;
 use crate::db::links::Links;
-use crate::db::{bootstrap, cascade};
+use crate::db::{Layout, bootstrap, cascade};
 use crate::drf::errors::NON_FIELD_ERRORS;
 use crate::drf::field::{Choices, DefaultValue, Field, Key, Schema, Target};
 use crate::drf::intake::{Content, Mode};
@@ -381,6 +381,56 @@ async fn end_sessions(view: View<'_>, connection: &mut PgConnection, pk: i32) ->
     cascade::delete(connection, layout, "authentik_core_session", keys).await
 }
 
+/// A group that a user is in, directly or through a group below it.
+#[derive(Debug, FromRow)]
+pub struct Membership {
+    /// The group's name.
+    pub name: String,
+    /// Its key.
+    pub pk: Uuid,
+    attributes: Dictionary,
+}
+
+/// All groups of a user, by name.
+///
+/// # Errors
+/// The database failed.
+pub async fn all_groups(
+    layout: &Layout,
+    connection: &mut PgConnection,
+    user: i32,
+) -> Result<Vec<Membership>, ApiError> {
+    let mut query = QueryBuilder::new("WITH RECURSIVE up (id) AS (SELECT m.group_id FROM ");
+    query.push(layout.user_groups()).push(" m WHERE m.user_id = ").push_bind(user).push(
+        " UNION SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
+         ) SELECT g.name, g.group_uuid AS pk, g.attributes FROM up \
+         JOIN authentik_core_group g ON g.group_uuid = up.id ORDER BY g.name",
+    );
+    Ok(query.build_query_as().fetch_all(connection).await?)
+}
+
+/// authentik's `group_attributes`: those of all groups and then a user's own, one merged into the other. Objects are
+/// merged key by key, lists appended; of anything else the later one counts.
+pub fn group_attributes(groups: &[Membership], own: &Dictionary) -> Map<String, Value> {
+    let mut merged = Map::new();
+    for Dictionary(attributes) in groups.iter().map(|group| &group.attributes).chain([own]) {
+        merge(&mut merged, attributes);
+    }
+    merged
+}
+
+fn merge(merged: &mut Map<String, Value>, next: &Map<String, Value>) {
+    for (key, value) in next {
+        match (merged.get_mut(key), value) {
+            (Some(Value::Object(merged)), Value::Object(next)) => merge(merged, next),
+            (Some(Value::Array(merged)), Value::Array(next)) => merged.extend(next.iter().cloned()),
+            _ => {
+                merged.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
 /// Users by id, complete.
 ///
 /// # Errors
@@ -472,4 +522,34 @@ fn autocomplete() -> Map<String, Value> {
         "models": { "authentik_core.user": fields },
     });
     schema.as_object().cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::{Dictionary, Membership, group_attributes};
+
+    #[test]
+    fn attributes_are_merged_from_the_groups_to_the_user() {
+        let dictionary = |value: Value| Dictionary(value.as_object().cloned().unwrap_or_default());
+        let group = |attributes| Membership {
+            name: String::new(),
+            pk: Uuid::nil(),
+            attributes: dictionary(attributes),
+        };
+        let groups = [
+            group(
+                json!({ "a": 1, "list": [1], "settings": { "theme": "dark", "layout": { "type": "row" } } }),
+            ),
+            group(json!({ "a": 2, "b": {}, "list": [2, 1], "settings": { "theme": "light" } })),
+        ];
+        let own = dictionary(json!({ "b": null, "list": [3], "settings": { "layout": { "wide": true } } }));
+        let expected = json!({
+            "a": 2, "b": null, "list": [1, 2, 1, 3],
+            "settings": { "theme": "light", "layout": { "type": "row", "wide": true } },
+        });
+        assert_eq!(Value::Object(group_attributes(&groups, &own)), expected);
+    }
 }

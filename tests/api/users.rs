@@ -221,3 +221,23 @@ async fn writing_takes_the_permission_on_users() {
     all.patch(&at(&joe), json!({})).await.status(403);
     all.delete(&at(&joe)).await.status(204);
 }
+
+#[tokio::test]
+async fn me_has_the_groups_above_and_the_settings_of_all() {
+    let app = TestApp::new().await;
+    let above = app.group("above", false, &[]).await;
+    let group = app.group("group", false, &[above]).await;
+    app.join("plain", group).await;
+    for (group, settings) in [(above, json!({ "a": 1, "b": 1 })), (group, json!({ "b": 2, "c": 2 }))] {
+        let change = json!({ "attributes": { "settings": settings } });
+        app.admin().patch(&format!("/core/groups/{group}/"), change).await.status(200);
+    }
+    let plain = app.admin().get("/core/users/?username=plain").await.status(200).rows().remove(0);
+    let change = json!({ "attributes": { "settings": { "c": 3 } } });
+    app.admin().patch(&at(&plain), change).await.status(200);
+    let me = app.plain().get("/core/users/me/").await.status(200).json()["user"].clone();
+    let groups = json!([{ "name": "above", "pk": above }, { "name": "group", "pk": group }]);
+    assert_eq!((&me["groups"], &me["settings"]), (&groups, &json!({ "a": 1, "b": 2, "c": 3 })));
+    let me = app.admin().get("/core/users/me/").await.status(200).json()["user"].clone();
+    assert_eq!(me["settings"], json!({}));
+}
