@@ -57,14 +57,14 @@ pub async fn me(State(app): State<App>, request: Request<Body>) -> Response {
         let groups = user::all_groups(layout, connection, caller.id).await?;
         let settings = user::group_attributes(&groups, &attributes).remove("settings");
         let groups = groups.into_iter().map(|group| (group.name, group.pk)).collect();
-        let roles: Vec<(String, Uuid)> = sqlx::query_as(
-            "SELECT name, uuid FROM authentik_rbac_role WHERE uuid = ANY($1) AND name NOT LIKE 'ak-managed-role--%' \
-             ORDER BY name",
-        )
-        .bind(caller.roles())
-        .fetch_all(&mut *connection)
-        .await?;
-        let named = |rows: Vec<(String, Uuid)>| rows.into_iter().map(|(name, pk)| Named { name, pk }).collect::<Vec<_>>();
+        let roles: Vec<(String, Uuid)> =
+            sqlx::query_as("SELECT name, uuid FROM authentik_rbac_role WHERE uuid = ANY($1) ORDER BY name")
+                .bind(caller.roles())
+                .fetch_all(&mut *connection)
+                .await?;
+        let named = |rows: Vec<(String, Uuid)>| {
+            rows.into_iter().map(|(name, pk)| Named { name, pk }).collect::<Vec<_>>()
+        };
         let system = |codename: &&&str| caller.holds(&format!("authentik_rbac.{codename}"));
         let user = json!({
             "pk": caller.id,
