@@ -79,6 +79,8 @@ pub const NEVER_EVALUATED: &str = "Either evaluation on plan or evaluation on ru
 pub fn unique_together(fields: &str) -> String {
     format!("The fields {fields} must make a unique set.")
 }
+/// A value that another row has already.
+pub const UNIQUE: &str = "This field must be unique.";
 /// The path of a user that starts or ends with a slash.
 pub const SLASH_AROUND: &str = "No leading or trailing slashes allowed.";
 /// The path of a user with `//` in it.

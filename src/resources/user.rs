@@ -45,6 +45,9 @@ pub const USER_TYPE: Choices = Choices {
 /// The type of the users that authentik makes for its outposts: requests neither make nor change one.
 const INTERNAL_SERVICE_ACCOUNT: &str = "internal_service_account";
 
+/// Whom django-guardian makes for those who aren't logged in. There is one in authentik's database alone.
+const ANONYMOUS: &str = "AnonymousUser";
+
 /// A user inside another object.
 #[derive(Debug, Clone, Serialize, FromRow)]
 pub struct PartialUser {
@@ -191,7 +194,7 @@ impl Resource for User {
     const TABLE: Table = Table { name: "authentik_core_user", pk: "id", parent: None, joins: "" };
     const FIELDS: &'static [Field] = &[
         Field::serial("pk").column("id").label("ID"),
-        Field::text("username").required().max_length(150).filter().unique("This field must be unique."),
+        Field::text("username").required().max_length(150).filter().unique(messages::UNIQUE),
         Field::text("name").required().blank().filter().help("User's display name."),
         Field::boolean("is_active").default(DefaultValue::Boolean(true)).filter().label("Active").help(
             "Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
@@ -264,7 +267,7 @@ impl Resource for User {
     ];
     const AUTOCOMPLETE: Option<fn() -> Map<String, Value>> = Some(autocomplete);
     const INCLUDES: &'static [(&'static str, bool)] = &[("include_groups", true), ("include_roles", true)];
-    // Whom django-guardian made for those who aren't logged in. There is one in authentik's database alone.
+    // All but ANONYMOUS.
     const ROWS: &'static str = "t.username <> 'AnonymousUser'";
     const SEARCH: &'static [&'static str] = &["t.email", "t.name", "t.uuid", "t.username"];
     const DEFAULT_ORDER: &'static [Order] = &[asc("username")];
@@ -284,6 +287,10 @@ impl Resource for User {
 
     async fn check(check: &mut Check<'_, i32>, input: &Self::Input) -> Result<(), ApiError> {
         let (app, draft) = (check.view.app, &mut check.draft);
+        // Taken in every authentik, by the user that ROWS hides.
+        if draft.get("username") == Some(&Content::Text(ANONYMOUS.into())) && !check.errors.has("username") {
+            check.errors.add("username", messages::UNIQUE);
+        }
         let now = Content::DateTime(app.clock.now());
         if check.mode == Mode::Create {
             draft.set("password", Content::Text(bootstrap::unusable_password()));

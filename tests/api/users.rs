@@ -47,6 +47,7 @@ async fn a_new_user_has_no_password_whatever_the_request_says() {
 
 #[rstest]
 #[case::taken(json!({ "username": "akadmin" }), json!({ "username": ["This field must be unique."] }))]
+#[case::hidden(json!({ "username": "AnonymousUser" }), json!({ "username": ["This field must be unique."] }))]
 #[case::slash_before(json!({ "path": "/users" }), json!({ "path": ["No leading or trailing slashes allowed."] }))]
 #[case::slash_behind(json!({ "path": "users/" }), json!({ "path": ["No leading or trailing slashes allowed."] }))]
 #[case::only_a_slash(json!({ "path": "/" }), json!({ "path": ["No leading or trailing slashes allowed."] }))]
