@@ -10,17 +10,12 @@ fn at(group: Uuid) -> String {
     format!("/core/groups/{group}/")
 }
 
-async fn id_of(app: &TestApp, username: &str) -> i32 {
-    let select = sqlx::query_scalar("SELECT id FROM authentik_core_user WHERE username = $1");
-    select.bind(username).fetch_one(&app.pool).await.unwrap()
-}
-
 #[tokio::test]
 async fn put_empties_the_members_that_it_does_not_name() {
     let app = TestApp::new().await;
     let group = app.group("a", false, &[]).await;
     let (parent, role) = (app.group("parent", false, &[]).await, app.role(&[]).await);
-    let body = json!({ "users": [id_of(&app, "plain").await], "parents": [parent], "roles": [role] });
+    let body = json!({ "users": [app.plain().user_id().await], "parents": [parent], "roles": [role] });
     app.admin().patch(&at(group), body.clone()).await.status(200);
     let patched = app.admin().patch(&at(group), json!({ "name": "b" })).await.status(200).json();
     assert_eq!(patched["users"], body["users"]);
@@ -59,7 +54,7 @@ async fn only_a_change_of_the_superusers_flag_takes_a_permission(
 async fn nobody_adds_or_removes_a_user_whom_they_do_not_see() {
     let app = TestApp::new().await;
     let group = app.group("a", false, &[]).await;
-    let plain = json!({ "pk": id_of(&app, "plain").await });
+    let plain = json!({ "pk": app.plain().user_id().await });
     let may = ["view_group", "add_user_to_group", "remove_user_from_group"];
     let blind = app.someone_who_may(&may).await;
     let seeing = app.someone_who_may(&[&may[..], &["view_user"]].concat()).await;

@@ -4,10 +4,7 @@ use chrono::Duration;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, INVITATION, NOW, TestApp};
-
-/// [`NOW`] and half an hour.
-const IN_HALF_AN_HOUR: &str = "2026-03-04T05:36:07.000008Z";
+use crate::support::{Answer, IN_HALF_AN_HOUR, INVITATION, NOW, TestApp};
 
 fn at(pk: &str) -> String {
     format!("{INVITATION}{pk}/")
@@ -17,10 +14,6 @@ fn at(pk: &str) -> String {
 async fn an_invitation_with_nothing_but_a_name() {
     let app = TestApp::new().await;
     let answer = app.admin().post(INVITATION, json!({ "name": "welcome" })).await;
-    let id: i32 = sqlx::query_scalar("SELECT id FROM authentik_core_user WHERE username = 'akadmin'")
-        .fetch_one(&app.pool)
-        .await
-        .unwrap();
     answer.is(
         201,
         json!({
@@ -29,7 +22,7 @@ async fn an_invitation_with_nothing_but_a_name() {
             "expires": IN_HALF_AN_HOUR,
             "fixed_data": {},
             "created_by": {
-                "pk": id, "username": "akadmin", "name": "authentik Default Admin", "is_active": true,
+                "pk": app.admin().user_id().await, "username": "akadmin", "name": "authentik Default Admin", "is_active": true,
                 "last_login": null, "email": "akadmin@peer.invalid", "attributes": {},
                 "uid": answer.json()["created_by"]["uid"],
             },

@@ -3,11 +3,9 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestApp};
+use crate::support::{Client, IN_HALF_AN_HOUR, TestApp};
 
 const TOKENS: &str = "/core/tokens/";
-/// The tests' time and half an hour.
-const IN_HALF_AN_HOUR: &str = "2026-03-04T05:36:07.000008Z";
 const IN_TEN_MINUTES: &str = "2026-03-04T05:16:07Z";
 const IN_A_DAY: &str = "2026-03-05T05:06:07Z";
 
@@ -24,10 +22,6 @@ fn with(identifier: &str, mut body: Value) -> Value {
     body
 }
 
-async fn pk_of(client: &Client) -> Value {
-    client.get("/core/users/me/").await.status(200).json()["user"]["pk"].clone()
-}
-
 async fn set_attributes(app: &TestApp, table: &str, key: &str, name: &str, attributes: Value) {
     let update = format!("UPDATE {table} SET attributes = $1 WHERE {key} = $2");
     let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(attributes).bind(name);
@@ -37,7 +31,7 @@ async fn set_attributes(app: &TestApp, table: &str, key: &str, name: &str, attri
 #[tokio::test]
 async fn superusers_make_tokens_for_others_and_nobody_else_does() {
     let app = TestApp::new().await;
-    let (admin, plain) = (pk_of(&app.admin()).await, pk_of(&app.plain()).await);
+    let (admin, plain) = (app.admin().user_id().await, app.plain().user_id().await);
     let made = app.admin().post(TOKENS, json!({ "identifier": "one", "user": plain })).await.status(201);
     assert_eq!(made.json()["user"], plain);
     let made = app.plain().post(TOKENS, json!({ "identifier": "two", "user": admin })).await.status(201);
@@ -47,7 +41,7 @@ async fn superusers_make_tokens_for_others_and_nobody_else_does() {
 #[tokio::test]
 async fn a_token_stays_with_its_user() {
     let app = TestApp::new().await;
-    let (admin, plain) = (pk_of(&app.admin()).await, pk_of(&app.plain()).await);
+    let (admin, plain) = (app.admin().user_id().await, app.plain().user_id().await);
     let token = create(&app.plain(), json!({})).await;
     let refusal = json!({ "user": ["User cannot be changed"] });
     for client in [app.admin(), app.plain()] {
@@ -170,11 +164,11 @@ async fn a_token_of_another_intent_is_left_as_it_is(#[case] intent: &str) {
 #[tokio::test]
 async fn the_key_is_shown_to_the_user_and_to_those_who_may_see_keys() {
     let app = TestApp::new().await;
-    let plain = pk_of(&app.plain()).await;
+    let plain = app.plain().user_id().await;
     let token = create(&app.admin(), json!({ "user": plain })).await;
     let path = format!("{}view_key/", at(&token));
     let key = app.plain().get(&path).await.status(200).json()["key"].as_str().unwrap().to_owned();
-    assert_eq!(pk_of(&app.bearer(&key)).await, plain);
+    assert_eq!(app.bearer(&key).user_id().await, plain);
     for (permissions, status) in
         [(&["view_token", "view_token_key"][..], 200), (&["view_token"], 403), (&["view_token_key"], 404)]
     {

@@ -130,7 +130,7 @@ async fn groups_and_roles_are_replaced_as_a_whole() {
 async fn used_by_names_groups_roles_and_invitations() {
     let app = TestApp::new().await;
     let jane = app.someone_who_may(&["add_invitation"]).await;
-    let pk = jane.get("/core/users/me/").await.status(200).json()["user"]["pk"].clone();
+    let pk = jane.user_id().await;
     let invitation = jane.create(INVITATION, "welcome").await;
     let (group, parent) = (app.group("a", false, &[]).await, app.group("parent", false, &[]).await);
     let user = format!("{USERS}{pk}/");
@@ -161,7 +161,7 @@ async fn used_by_names_groups_roles_and_invitations() {
     let change = json!({ "parents": [parent], "roles": [role["pk"]] });
     let changed = app.admin().patch(&path, change).await.status(200).json();
     let name = changed["users_obj"][0]["username"].as_str().unwrap();
-    let member = row("authentik_core", "user", &pk, name, "cascade_many");
+    let member = row("authentik_core", "user", &json!(pk), name, "cascade_many");
     let above = row("authentik_core", "group", &json!(parent), "Group parent", "cascade_many");
     app.admin().get(&format!("{path}used_by/")).await.is(200, json!([above, role_row(&role), member]));
     let below = row("authentik_core", "group", &json!(group), "Group a", "cascade_many");
@@ -175,7 +175,7 @@ async fn a_deleted_user_takes_along_tokens_and_invitations() {
     let before = app.contents().await;
     let jane = app.someone_who_may(&["add_invitation"]).await;
     jane.create(INVITATION, "welcome").await;
-    let pk = jane.get("/core/users/me/").await.status(200).json()["user"]["pk"].clone();
+    let pk = jane.user_id().await;
     let group = app.group("a", false, &[]).await;
     let user = format!("{USERS}{pk}/");
     let change = json!({ "groups": [group], "attributes": { "a": 1 } });

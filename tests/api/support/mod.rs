@@ -40,6 +40,9 @@ pub const INVITATION: &str = "/stages/invitation/invitations/";
 /// What every test's clock shows.
 pub const NOW: &str = "2026-03-04T05:06:07.000008Z";
 
+/// [`NOW`] and half an hour, which is the default duration.
+pub const IN_HALF_AN_HOUR: &str = "2026-03-04T05:36:07.000008Z";
+
 /// [`NOW`] as an instant.
 pub fn now() -> DateTime<Utc> {
     NOW.parse().unwrap()

@@ -124,6 +124,14 @@ async fn role(pool: &PgPool, name: &str, everywhere: &[&str], on: &[(&str, Strin
     role
 }
 
+impl Client {
+    /// The key of the user who asks.
+    pub async fn user_id(&self) -> i32 {
+        let me = self.get("/core/users/me/").await.status(200).json();
+        me["user"]["pk"].as_i64().unwrap().try_into().unwrap()
+    }
+}
+
 impl TestApp {
     /// Let somebody in.
     pub async fn enter(&self, person: Person) -> Client {
