@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::auth::rbac::Model;
-use crate::drf::resource::View;
+use crate::drf::resource::{PrimaryKey, View};
 use crate::error::ApiError;
 
 /// Grant them, in the transaction that makes the object. Our own database has none.
@@ -14,7 +14,7 @@ pub async fn grant(
     view: View<'_>,
     connection: &mut PgConnection,
     model: &Model,
-    pk: &str,
+    pk: impl PrimaryKey,
 ) -> Result<(), ApiError> {
     if view.caller.roles().is_empty() || !view.app.database.layout.is_attached() {
         return Ok(());
@@ -26,7 +26,7 @@ pub async fn grant(
          JOIN auth_permission p ON p.id = m.permission_id JOIN django_content_type c ON c.id = p.content_type_id \
          WHERE i.role_id = ANY($2) AND c.app_label = $3 AND c.model = $4 ON CONFLICT DO NOTHING",
     )
-    .bind(pk)
+    .bind(pk.to_string())
     .bind(view.caller.roles())
     .bind(model.app_label)
     .bind(model.model)

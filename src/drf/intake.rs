@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::errors::{FieldErrors, NON_FIELD_ERRORS};
 use super::field::{Field, Key, Kind};
 use super::json::{Dictionary, holds_nul};
+use super::resource::PrimaryKey;
 use super::time::NotATime;
 use super::{messages, python, time};
 use crate::db::Release;
@@ -102,22 +103,13 @@ impl Draft {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, content)| content)
     }
 
-    /// The UUIDs that a many-to-many `field` shall hold, if the request says.
-    pub fn uuids(&self, field: &str) -> Option<Vec<Uuid>> {
-        let uuid = |key: &ForeignKey| match key.key {
-            KeyValue::Uuid(uuid) => Some(uuid),
-            KeyValue::Integer(_) => None,
+    /// The keys that a foreign key or many-to-many `field` shall hold, if the request says; none for `null`.
+    pub fn keys<K: PrimaryKey>(&self, field: &str) -> Option<Vec<K>> {
+        let keys = match self.get(field)? {
+            Content::Keys(keys) => keys.as_slice(),
+            _ => &[],
         };
-        self.get(field).map(|content| keys(Some(content)).iter().filter_map(uuid).collect())
-    }
-
-    /// The integers that a many-to-many `field` shall hold, if the request says.
-    pub fn integers(&self, field: &str) -> Option<Vec<i32>> {
-        let integer = |key: &ForeignKey| match key.key {
-            KeyValue::Integer(number) => Some(number),
-            KeyValue::Uuid(_) => None,
-        };
-        self.get(field).map(|content| keys(Some(content)).iter().filter_map(integer).collect())
+        Some(keys.iter().filter_map(|key| K::of(key.key)).collect())
     }
 
     /// Set `field`, whatever the request said.
@@ -365,12 +357,4 @@ fn objects(fields: &'static [Field], value: &Value, dialect: Dialect) -> Result<
         taken.push(draft.to_json(fields));
     }
     if wrong { Err(Rejection::Nested(Value::Array(rejected))) } else { Ok(taken) }
-}
-
-/// The keys that a foreign key or many-to-many field names.
-pub fn keys(content: Option<&Content>) -> &[ForeignKey] {
-    match content {
-        Some(Content::Keys(keys)) => keys,
-        _ => &[],
-    }
 }

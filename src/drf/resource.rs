@@ -1,6 +1,7 @@
 //! [`Resource`]: what a resource declares. Routes, validation, SQL, filters, ordering, the OpenAPI document, permission
 //! names and the tests in `laws.rs` follow from it.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -11,14 +12,13 @@ use validator::Validate;
 
 use super::errors::FieldErrors;
 use super::field::Field;
-use super::intake::{Draft, Mode};
+use super::intake::{Draft, KeyValue, Mode};
 use super::params::{Filter, Order, Query};
 use crate::app::App;
 use crate::audit::Origin;
 use crate::auth::Caller;
 use crate::auth::rbac::{Model, Scope, Verb};
 use crate::clock::Ids;
-use crate::db::cascade;
 use crate::error::ApiError;
 use crate::resources::used_by::UsedBy;
 
@@ -95,6 +95,9 @@ pub trait PrimaryKey:
 
     /// The key in an audit event.
     fn in_event(self) -> Value;
+
+    /// A key that a request named, if it is of this type.
+    fn of(key: KeyValue) -> Option<Self>;
 }
 
 impl PrimaryKey for Uuid {
@@ -105,6 +108,13 @@ impl PrimaryKey for Uuid {
     fn in_event(self) -> Value {
         json!(self.simple().to_string())
     }
+
+    fn of(key: KeyValue) -> Option<Self> {
+        match key {
+            KeyValue::Uuid(uuid) => Some(uuid),
+            KeyValue::Integer(_) => None,
+        }
+    }
 }
 
 impl PrimaryKey for i32 {
@@ -114,6 +124,13 @@ impl PrimaryKey for i32 {
 
     fn in_event(self) -> Value {
         json!(self)
+    }
+
+    fn of(key: KeyValue) -> Option<Self> {
+        match key {
+            KeyValue::Integer(number) => Some(number),
+            KeyValue::Uuid(_) => None,
+        }
     }
 }
 
@@ -218,7 +235,7 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     /// Rules that need more than the value: what the database or the server's configuration holds. Errors go to
     /// [`Check::errors`]; values to add or replace go to [`Check::draft`].
     fn check(
-        _check: &mut Check<'_, Self::Key>,
+        _check: &mut Check<'_, Self>,
         _input: &Self::Input,
     ) -> impl Future<Output = Result<(), ApiError>> + Send {
         async { Ok(()) }
@@ -272,13 +289,13 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
         async { Ok(Vec::new()) }
     }
 
-    /// Delete the row and what hangs on it, in the transaction.
-    fn destroy(
-        view: View<'_>,
-        connection: &mut PgConnection,
-        row: &Self,
+    /// What goes before the row does, in the transaction: what the database's foreign keys don't tell of.
+    fn destroying(
+        _view: View<'_>,
+        _connection: &mut PgConnection,
+        _row: &Self,
     ) -> impl Future<Output = Result<(), ApiError>> + Send {
-        cascade::delete(connection, &view.app.database.layout, Self::TABLE.name, vec![row.pk()])
+        async { Ok(()) }
     }
 
     /// What uses the object.
@@ -305,23 +322,23 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// How long invitations and API tokens without an expiry live.
-    pub fn default_token_duration(&self) -> chrono::Duration {
+    /// When invitations and tokens end that are made now, without an expiry of their own.
+    pub fn default_expiry(&self) -> DateTime<Utc> {
         let tenant = self.caller.tenant.default_token_duration();
-        tenant.unwrap_or(self.app.settings.default_token_duration)
+        self.app.clock.after(tenant.unwrap_or(self.app.settings.default_token_duration))
     }
 }
 
 /// What [`Resource::check`] works with.
-pub struct Check<'a, K = Uuid> {
+pub struct Check<'a, R> {
     /// The request.
     pub view: View<'a>,
     /// In the transaction of the write.
     pub connection: &'a mut PgConnection,
     /// POST, PUT or PATCH.
     pub mode: Mode,
-    /// The object's key where it exists already.
-    pub pk: Option<K>,
+    /// The object as it is stored, locked; none for a new one.
+    pub row: Option<&'a R>,
     /// The values to write.
     pub draft: &'a mut Draft,
     /// What is wrong.

@@ -231,8 +231,8 @@ impl PathKey {
     }
 }
 
-/// Insert a row, its parent first, and give its key. Every column is named but that of a key that the database counts:
-/// no table of Django's has other defaults.
+/// Insert a row, its parent first, and give its key. Every column is named: no table of Django's has defaults, but for
+/// keys that the database counts.
 pub async fn insert<R: Resource>(
     connection: &mut PgConnection,
     ids: &Ids,
@@ -270,24 +270,21 @@ async fn insert_into<K: PrimaryKey>(
     let columns: Vec<&Field> = fields.iter().filter(|f| f.place == place && !is_key(f.column)).collect();
     let mut query = QueryBuilder::new("INSERT INTO ");
     query.push(table).push(" (");
-    let keys = pk.map(|_| pk_column).into_iter().chain(link.map(|(column, _)| column));
+    let keys = [pk_column].into_iter().chain(link.map(|(column, _)| column));
     let mut names = query.separated(", ");
     for name in keys.chain(columns.iter().map(|field| field.column)) {
         names.push(name);
     }
     query.push(") VALUES (");
-    let mut separator = "";
-    if let Some(pk) = pk {
-        query.push_bind(pk);
-        separator = ", ";
-    }
+    match pk {
+        Some(pk) => query.push_bind(pk),
+        None => query.push("DEFAULT"), // counted
+    };
     if let Some((_, key)) = link {
-        query.push(separator).push_bind(key);
-        separator = ", ";
+        query.push(", ").push_bind(key);
     }
     for field in columns {
-        query.push(separator);
-        separator = ", ";
+        query.push(", ");
         match draft.get(field.name) {
             Some(content) => push_content(&mut query, content),
             None => push_default(&mut query, field)?,

@@ -23,7 +23,7 @@ use crate::audit::{self, Change, Origin};
 use crate::auth::rbac::{Scope, Verb};
 use crate::auth::{self, Caller};
 use crate::db::session::TIME_LIMIT;
-use crate::db::{initial_permissions, plans};
+use crate::db::{cascade, initial_permissions, plans};
 use crate::error::{ApiError, json_response};
 
 /// The largest request body in bytes; Django's own figure for bodies that it keeps in memory.
@@ -452,7 +452,7 @@ async fn create<R: Resource>(
     let (draft, input) = validate::<R>(view, &mut transaction, &body, Mode::Create, None).await?;
     let pk = sql::insert::<R>(&mut transaction, &view.app.ids, &draft).await?;
     let row = finish::<R>(view, &mut transaction, Mode::Create, pk, &draft, &input).await?;
-    initial_permissions::grant(view, &mut transaction, &R::MODEL, &pk.to_string()).await?;
+    initial_permissions::grant(view, &mut transaction, &R::MODEL, pk).await?;
     transaction.commit().await?;
     Ok(json_response(StatusCode::CREATED, &row))
 }
@@ -533,7 +533,9 @@ async fn destroy<R: Resource>(
     let row = find::<R>(call, &mut transaction, caller, true).await?;
     require::<R>(&mut transaction, caller, Verb::Delete, &row).await?;
     wrote(call.view(caller), &mut transaction, Change::Deleted, &row).await?;
-    R::destroy(call.view(caller), &mut transaction, &row).await?;
+    R::destroying(call.view(caller), &mut transaction, &row).await?;
+    let layout = &call.app.database.layout;
+    cascade::delete(&mut transaction, layout, R::TABLE.name, vec![row.pk()]).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -568,7 +570,7 @@ async fn validate<R: Resource>(
             errors.add(probe.field, sentence);
         }
     }
-    let mut check = Check { view, connection, mode, pk, draft: &mut draft, errors: &mut errors };
+    let mut check = Check { view, connection, mode, row, draft: &mut draft, errors: &mut errors };
     R::check(&mut check, &input).await?;
     if errors.is_empty() {
         Ok((draft, input))

@@ -10,6 +10,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use validator::Validate;
 
+use super::flow_stage_binding::{self, Side};
 use super::stage::{self, StageHead};
 use super::stage_types;
 use super::types::TypeCreate;
@@ -90,8 +91,8 @@ impl Resource for AnyStage {
         stage::flows(connection, self.pk()).await
     }
 
-    async fn destroy(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
-        stage::destroy(view, connection, row.pk()).await
+    async fn destroying(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
+        flow_stage_binding::audit_cascade(view, connection, Side::Stage(row.pk())).await
     }
 
     async fn used_by(

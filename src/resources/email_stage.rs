@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use validator::Validate;
 
-use super::stage::{self, FlowSetItem, Kind};
+use super::stage::{self, FlowSetItem, Kind, Stage};
 use super::stage_types::{self, StageType};
 use super::types::TypeCreate;
 use crate::app::App;
@@ -101,7 +101,7 @@ impl Kind for EmailStage {
         input.flow_set.as_deref()
     }
 
-    async fn check(check: &mut Check<'_>, input: &Self::Input) -> Result<(), ApiError> {
+    async fn check(check: &mut Check<'_, Stage<Self>>, input: &Self::Input) -> Result<(), ApiError> {
         let app = check.view.app;
         if let Some(template) = &input.template
             && !email_templates::exists(&app.settings.template_dir, app.database.layout.release(), template)

@@ -15,7 +15,7 @@ use super::used_by::{self, Used, UsedBy};
 use crate::app::{API_PREFIX, App};
 use crate::audit::Change;
 use crate::auth::rbac::{Model, Verb};
-use crate::db::{Release, cascade};
+use crate::db::Release;
 use crate::drf::field::{Choices, DefaultValue, Field, Key, Schema, Target};
 use crate::drf::intake::{self, Content, Draft, Mode};
 use crate::drf::openapi::{Document, lookup_parameter, operation};
@@ -277,9 +277,8 @@ impl Resource for Flow {
         Ok(vec![self.pk])
     }
 
-    async fn destroy(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
-        flow_stage_binding::audit_cascade(view, connection, Side::Flow(row.pk)).await?;
-        cascade::delete(connection, &view.app.database.layout, Self::TABLE.name, vec![row.pk]).await
+    async fn destroying(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
+        flow_stage_binding::audit_cascade(view, connection, Side::Flow(row.pk)).await
     }
 
     async fn used_by(

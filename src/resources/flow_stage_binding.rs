@@ -13,7 +13,7 @@ use crate::auth::rbac::Model;
 use crate::db::{cascade, plans};
 use crate::drf::errors::NON_FIELD_ERRORS;
 use crate::drf::field::{Choices, DefaultValue, Field, Schema};
-use crate::drf::intake::{Content, Draft, ForeignKey, KeyValue, keys};
+use crate::drf::intake::{Content, Draft};
 use crate::drf::params::{Filter, FilterKind, Order, asc};
 use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Table, View};
 use crate::drf::{messages, sql};
@@ -120,11 +120,11 @@ impl Resource for FlowStageBinding {
         self.pk
     }
 
-    async fn check(check: &mut Check<'_>, input: &Self::Input) -> Result<(), ApiError> {
+    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
         if !check.errors.is_empty() {
             return Ok(()); // rules on several fields are for fields that are fine
         }
-        if taken(check.connection, check.draft, check.pk).await? {
+        if taken(check.connection, check.draft, check.row.map(Self::pk)).await? {
             check.errors.add(NON_FIELD_ERRORS, messages::unique_together("target, stage, order"));
         } else if !input.evaluate_on_plan.unwrap_or(false) && !input.re_evaluate_policies.unwrap_or(true) {
             // Only the request is looked at, as authentik does: what is stored doesn't count.
@@ -184,10 +184,7 @@ fn name(order: i32, target: Uuid) -> String {
 
 /// Whether another binding has the same flow, stage and order once the draft is written.
 async fn taken(connection: &mut PgConnection, draft: &Draft, pk: Option<Uuid>) -> Result<bool, ApiError> {
-    let key = |field| match keys(draft.get(field)).first().map(|key| key.key) {
-        Some(KeyValue::Uuid(uuid)) => Some(uuid),
-        _ => None,
-    };
+    let key = |field| draft.keys::<Uuid>(field)?.pop();
     let order = match draft.get("order") {
         Some(Content::Integer(order)) => Some(*order),
         _ => None,
@@ -226,12 +223,9 @@ pub async fn append(
     .bind(flow)
     .fetch_one(&mut *connection)
     .await?;
-    let key = |uuid: Uuid| {
-        Content::Keys(vec![ForeignKey { key: KeyValue::Uuid(uuid), spelling: uuid.to_string() }])
-    };
     let mut draft = Draft::default();
-    draft.set("target", key(flow));
-    draft.set("stage", key(stage));
+    draft.set("target", Content::Uuid(flow));
+    draft.set("stage", Content::Uuid(stage));
     draft.set("order", Content::Integer(order));
     let pk = sql::insert::<FlowStageBinding>(connection, &view.app.ids, &draft).await?;
     audit::record(view, connection, Change::Created, &MODEL, pk, &name(order, flow)).await?;

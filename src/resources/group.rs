@@ -167,13 +167,13 @@ impl Resource for Group {
         }
     }
 
-    async fn check(check: &mut Check<'_>, input: &Self::Input) -> Result<(), ApiError> {
+    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
         let Some(status) = input.is_superuser else { return Ok(()) };
-        if status == is_superuser(check).await? {
+        if status == check.row.is_some_and(|group| group.is_superuser) {
             return Ok(());
         }
         let codename = if status { "enable_group_superuser" } else { "disable_group_superuser" };
-        let pk = check.pk.map(|pk| pk.to_string()).unwrap_or_default();
+        let pk = check.row.map(|group| group.pk.to_string()).unwrap_or_default();
         if !check.view.caller.may_on(check.connection, &MODEL, codename, &pk).await? {
             check.errors.add("is_superuser", messages::superuser_status(status));
         }
@@ -219,7 +219,7 @@ impl Resource for Group {
 
     async fn saved(save: &mut Save<'_>, _input: &Self::Input) -> Result<(), ApiError> {
         let user_groups = save.view.app.database.layout.user_groups();
-        if let Some(parents) = save.draft.uuids("parents") {
+        if let Some(parents) = save.draft.keys::<Uuid>("parents") {
             sqlx::query("DELETE FROM authentik_core_groupparentage WHERE child_id = $1")
                 .bind(save.pk)
                 .execute(&mut *save.connection)
@@ -235,11 +235,11 @@ impl Resource for Group {
             .execute(&mut *save.connection)
             .await?;
         }
-        if let Some(roles) = save.draft.uuids("roles") {
+        if let Some(roles) = save.draft.keys::<Uuid>("roles") {
             let links = Links { table: "authentik_core_group_roles", holder: "group_id", held: "role_id" };
             links.replace(save.connection, save.pk, &roles).await?;
         }
-        if let Some(users) = save.draft.integers("users") {
+        if let Some(users) = save.draft.keys::<i32>("users") {
             let links = Links { table: user_groups, holder: "group_id", held: "user_id" };
             links.replace(save.connection, save.pk, &users).await?;
         }
@@ -257,13 +257,6 @@ impl Resource for Group {
     ) -> Result<Vec<UsedBy>, ApiError> {
         used_by::find(view, connection, Used::Group, row.pk).await
     }
-}
-
-/// What `is_superuser` is before the write.
-async fn is_superuser(check: &mut Check<'_>) -> Result<bool, ApiError> {
-    let Some(pk) = check.pk else { return Ok(false) };
-    let select = sqlx::query_scalar("SELECT is_superuser FROM authentik_core_group WHERE group_uuid = $1");
-    Ok(select.bind(pk).fetch_one(&mut *check.connection).await?)
 }
 
 /// The first five decimal digits of the key: what authentik uses as a group id in LDAP.

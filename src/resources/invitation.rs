@@ -97,7 +97,7 @@ impl Resource for Invitation {
         self.pk
     }
 
-    async fn check(check: &mut Check<'_>, input: &Self::Input) -> Result<(), ApiError> {
+    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
         if check.mode == Mode::Create {
             check.draft.set("created_by", Content::Integer(check.view.caller.id));
         }
@@ -108,8 +108,7 @@ impl Resource for Invitation {
             None => check.mode == Mode::Create,
         };
         if without_expiry && !check.errors.has("expires") {
-            let expires = check.view.app.clock.after(check.view.default_token_duration());
-            check.draft.set("expires", Content::DateTime(expires));
+            check.draft.set("expires", Content::DateTime(check.view.default_expiry()));
         }
         Ok(())
     }

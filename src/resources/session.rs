@@ -6,6 +6,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::user::{self, avatar, uid};
@@ -36,8 +37,8 @@ const SYSTEM_PERMISSIONS: [&str; 16] = [
     "view_system_settings",
 ];
 
-#[derive(Serialize)]
-struct Named {
+#[derive(Serialize, FromRow)]
+struct OwnRole {
     name: String,
     pk: Uuid,
 }
@@ -56,15 +57,10 @@ pub async fn me(State(app): State<App>, request: Request<Body>) -> Response {
         let (name, attributes) = own.ok_or(ApiError::AuthenticationFailed)?;
         let groups = user::all_groups(layout, connection, caller.id).await?;
         let settings = user::group_attributes(&groups, &attributes).remove("settings");
-        let groups = groups.into_iter().map(|group| (group.name, group.pk)).collect();
-        let roles: Vec<(String, Uuid)> =
-            sqlx::query_as("SELECT name, uuid FROM authentik_rbac_role WHERE uuid = ANY($1) ORDER BY name")
-                .bind(caller.roles())
-                .fetch_all(&mut *connection)
-                .await?;
-        let named = |rows: Vec<(String, Uuid)>| {
-            rows.into_iter().map(|(name, pk)| Named { name, pk }).collect::<Vec<_>>()
-        };
+        let roles = sqlx::query_as(
+            "SELECT name, uuid AS pk FROM authentik_rbac_role WHERE uuid = ANY($1) ORDER BY name",
+        );
+        let roles: Vec<OwnRole> = roles.bind(caller.roles()).fetch_all(&mut *connection).await?;
         let system = |codename: &&&str| caller.holds(&format!("authentik_rbac.{codename}"));
         let user = json!({
             "pk": caller.id,
@@ -72,8 +68,8 @@ pub async fn me(State(app): State<App>, request: Request<Body>) -> Response {
             "name": name,
             "is_active": true,
             "is_superuser": caller.superuser,
-            "groups": named(groups),
-            "roles": named(roles),
+            "groups": groups,
+            "roles": roles,
             "email": caller.email,
             "avatar": avatar(if name.is_empty() { &caller.username } else { &name }),
             "uid": uid(caller.id, layout.install_id()),

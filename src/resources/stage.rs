@@ -15,7 +15,6 @@ use super::stage_types::{self, StageType};
 use super::used_by::{self, Used, UsedBy};
 use crate::audit::{self, Change};
 use crate::auth::rbac::{Model, Verb};
-use crate::db::cascade;
 use crate::drf::field::{Field, Key, Schema, Target};
 use crate::drf::intake::{Content, Draft, Mode};
 use crate::drf::params::{Filter, FilterKind, Order, asc};
@@ -98,7 +97,7 @@ pub trait Kind: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r, Pg
 
     /// See [`Resource::check`].
     fn check(
-        _check: &mut Check<'_>,
+        _check: &mut Check<'_, Stage<Self>>,
         _input: &Self::Input,
     ) -> impl Future<Output = Result<(), ApiError>> + Send {
         async { Ok(()) }
@@ -139,7 +138,7 @@ impl<K: Kind> Resource for Stage<K> {
         self.head.pk
     }
 
-    async fn check(check: &mut Check<'_>, input: &Self::Input) -> Result<(), ApiError> {
+    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
         K::check(check, input).await
     }
 
@@ -168,8 +167,8 @@ impl<K: Kind> Resource for Stage<K> {
         flows(connection, self.pk()).await
     }
 
-    async fn destroy(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
-        destroy(view, connection, row.pk()).await
+    async fn destroying(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
+        flow_stage_binding::audit_cascade(view, connection, Side::Stage(row.pk())).await
     }
 
     async fn used_by(
@@ -365,13 +364,4 @@ pub async fn flows(connection: &mut PgConnection, pk: Uuid) -> Result<Vec<Uuid>,
         "SELECT DISTINCT target_id FROM authentik_flows_flowstagebinding WHERE stage_id = $1",
     );
     Ok(flows.bind(pk).fetch_all(connection).await?)
-}
-
-/// Delete a stage of any type: its bindings, both its rows, and whatever else hangs on it in authentik's database.
-///
-/// # Errors
-/// The database failed.
-pub async fn destroy(view: View<'_>, connection: &mut PgConnection, pk: Uuid) -> Result<(), ApiError> {
-    flow_stage_binding::audit_cascade(view, connection, Side::Stage(pk)).await?;
-    cascade::delete(connection, &view.app.database.layout, BASE.name, vec![pk]).await
 }

@@ -19,7 +19,8 @@ use crate::auth::Caller;
 use crate::auth::rbac::{Model, Scope};
 use crate::db::bootstrap;
 use crate::drf::field::{Choices, DefaultValue, Field};
-use crate::drf::intake::{Content, ForeignKey, KeyValue, Mode};
+use crate::drf::intake::{Content, Mode};
+use crate::drf::json::Dictionary;
 use crate::drf::openapi::{Document, lookup_parameter, reference};
 use crate::drf::params::{Filter, FilterKind, Order, asc};
 use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Table, View};
@@ -136,20 +137,22 @@ impl Resource for Token {
         self.user == caller.id
     }
 
-    async fn check(check: &mut Check<'_>, input: &Self::Input) -> Result<(), ApiError> {
-        let (creating, caller) = (check.mode == Mode::Create, check.view.caller);
-        let before = Before::of(check).await?;
+    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
+        let caller = check.view.caller;
         let asked = input.user.flatten();
-        // Superusers make tokens for others; nobody gives one away.
-        let user = asked.filter(|_| creating && caller.superuser).unwrap_or(before.user);
-        let intent = input.intent.as_deref().unwrap_or(&before.intent);
-        if creating {
-            let key = ForeignKey { key: KeyValue::Integer(user), spelling: user.to_string() };
-            check.draft.set("user", Content::Keys(vec![key]));
+        let user = match check.row {
+            Some(token) => token.user,
+            // Superusers make tokens for others; nobody gives one away.
+            None => asked.filter(|_| caller.superuser).unwrap_or(caller.id),
+        };
+        let intent = input.intent.as_deref().or(check.row.map(|token| token.intent.as_str())).unwrap_or(API);
+        if check.mode == Mode::Create {
+            check.draft.set("user", Content::Integer(user));
             check.draft.set("intent", Content::Text(intent.to_owned()));
             check.draft.set("key", Content::Text(bootstrap::generate_key()));
             if !caller.superuser {
-                check.draft.set("expiring", Content::Boolean(before.expiring));
+                let expiring = tokens_expire(check, caller.id).await?;
+                check.draft.set("expiring", Content::Boolean(expiring));
             }
         } else if asked.is_some_and(|asked| asked != user) {
             check.errors.add("user", messages::TOKEN_USER);
@@ -164,25 +167,22 @@ impl Resource for Token {
         let expires = match input.expires {
             // The life of an API token isn't the client's to choose.
             _ if intent == API => None,
-            Some(Some(expires)) => {
-                if intent == APP_PASSWORD {
-                    let latest = latest_expiry(check, user).await?;
-                    if expires > latest {
-                        check.errors.add("expires", messages::token_lifetime(&latest));
-                    }
-                }
-                Some(expires)
-            }
-            Some(None) => None,
-            None => before.expires,
+            Some(expires) => expires,
+            None => check.row.and_then(|token| token.expires),
         };
+        if let (APP_PASSWORD, Some(Some(expires))) = (intent, input.expires) {
+            let latest = latest_expiry(check, user).await?;
+            if expires > latest {
+                check.errors.add("expires", messages::token_lifetime(&latest));
+            }
+        }
         // authentik gives every saved row that would have no expiry the default duration.
         let expiring = match check.draft.get("expiring") {
             Some(Content::Boolean(expiring)) => *expiring,
-            _ => before.expiring,
+            _ => check.row.is_none_or(|token| token.expiring),
         };
         if expires.is_none() && (expiring || intent == API) {
-            check.draft.set("expires", Content::DateTime(default_expiry(check.view)));
+            check.draft.set("expires", Content::DateTime(check.view.default_expiry()));
         }
         Ok(())
     }
@@ -208,51 +208,29 @@ impl Resource for Token {
     }
 }
 
-/// A token before the write.
-#[derive(FromRow)]
-struct Before {
-    user: i32,
-    intent: String,
-    expiring: bool,
-    expires: Option<DateTime<Utc>>,
+/// Whether the tokens that a user makes expire: unless an attribute says that they don't.
+async fn tokens_expire(check: &mut Check<'_, Token>, user: i32) -> Result<bool, ApiError> {
+    let attributes = own_attributes(check, user).await?;
+    Ok(attributes.0.get("goauthentik.io/user/token-expires") != Some(&Value::Bool(false)))
 }
 
-impl Before {
-    /// The stored one; for a new one, what it is where the request doesn't say. That of a user whose attributes want it
-    /// never expires; superusers say it themselves.
-    async fn of(check: &mut Check<'_>) -> Result<Self, ApiError> {
-        let select = match check.pk {
-            Some(pk) => sqlx::query_as(
-                "SELECT user_id AS \"user\", intent, expiring, expires FROM authentik_core_token WHERE token_uuid = $1",
-            )
-            .bind(pk),
-            None => sqlx::query_as(
-                "SELECT id AS \"user\", 'api' AS intent, NULL::timestamptz AS expires, \
-                   $2 OR attributes -> 'goauthentik.io/user/token-expires' IS DISTINCT FROM 'false' AS expiring \
-                 FROM authentik_core_user WHERE id = $1",
-            )
-            .bind(check.view.caller.id)
-            .bind(check.view.caller.superuser),
-        };
-        select.fetch_optional(&mut *check.connection).await?.ok_or(ApiError::Conflict)
-    }
-}
-
-fn default_expiry(view: View<'_>) -> DateTime<Utc> {
-    view.app.clock.after(view.default_token_duration())
+/// # Errors
+/// 409 for a user who was deleted meanwhile.
+async fn own_attributes(check: &mut Check<'_, Token>, user: i32) -> Result<Dictionary, ApiError> {
+    let select = sqlx::query_scalar("SELECT attributes FROM authentik_core_user WHERE id = $1");
+    select.bind(user).fetch_optional(&mut *check.connection).await?.ok_or(ApiError::Conflict)
 }
 
 /// When an app password of `user` has to end: after the duration in the attributes of the user and the groups, or the
 /// default one.
-async fn latest_expiry(check: &mut Check<'_>, user: i32) -> Result<DateTime<Utc>, ApiError> {
+async fn latest_expiry(check: &mut Check<'_, Token>, user: i32) -> Result<DateTime<Utc>, ApiError> {
     let groups = user::all_groups(&check.view.app.database.layout, check.connection, user).await?;
-    let own = sqlx::query_scalar("SELECT attributes FROM authentik_core_user WHERE id = $1").bind(user);
-    let own = own.fetch_optional(&mut *check.connection).await?.unwrap_or_default();
+    let own = own_attributes(check, user).await?;
     let attributes = user::group_attributes(&groups, &own);
     let duration = attributes.get("goauthentik.io/user/token-maximum-lifetime").and_then(Value::as_str);
     let latest =
         duration.and_then(rules::parse_timedelta).map(|duration| check.view.app.clock.after(duration));
-    Ok(latest.unwrap_or_else(|| default_expiry(check.view)))
+    Ok(latest.unwrap_or_else(|| check.view.default_expiry()))
 }
 
 const VIEW_KEY: Extra = Extra::get("View key", "Return token key and log access").on_object();

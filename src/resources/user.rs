@@ -285,7 +285,7 @@ impl Resource for User {
         self.pk
     }
 
-    async fn check(check: &mut Check<'_, i32>, input: &Self::Input) -> Result<(), ApiError> {
+    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
         let (app, draft) = (check.view.app, &mut check.draft);
         // Taken in every authentik, by the user that ROWS hides.
         if draft.get("username") == Some(&Content::Text(ANONYMOUS.into())) && !check.errors.has("username") {
@@ -299,8 +299,9 @@ impl Resource for User {
             draft.set("password_change_date", now.clone());
         }
         draft.set("last_updated", now);
-        let wanted = input.kind.as_deref().map(|kind| kind == INTERNAL_SERVICE_ACCOUNT);
-        match (is_internal_service_account(check).await?, wanted) {
+        let is_internal = |kind: &str| kind == INTERNAL_SERVICE_ACCOUNT;
+        let stored = check.row.map(|user| is_internal(&user.kind));
+        match (stored, input.kind.as_deref().map(is_internal)) {
             (None, Some(true)) => check.errors.add("type", messages::NO_INTERNAL_SERVICE_ACCOUNT),
             (Some(true), Some(false)) => check.errors.add("type", messages::STAYS_INTERNAL_SERVICE_ACCOUNT),
             (Some(true), _) if check.errors.is_empty() => {
@@ -313,11 +314,11 @@ impl Resource for User {
 
     async fn saved(save: &mut Save<'_, i32>, _input: &Self::Input) -> Result<(), ApiError> {
         let layout = &save.view.app.database.layout;
-        if let Some(groups) = save.draft.uuids("groups") {
+        if let Some(groups) = save.draft.keys::<Uuid>("groups") {
             let links = Links { table: layout.user_groups(), holder: "user_id", held: "group_id" };
             links.replace(save.connection, save.pk, &groups).await?;
         }
-        if let Some(roles) = save.draft.uuids("roles") {
+        if let Some(roles) = save.draft.keys::<Uuid>("roles") {
             let links = Links { table: "authentik_core_user_roles", holder: "user_id", held: "role_id" };
             links.replace(save.connection, save.pk, &roles).await?;
         }
@@ -349,9 +350,8 @@ impl Resource for User {
         self.name.clone()
     }
 
-    async fn destroy(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
-        end_sessions(view, connection, row.pk).await?;
-        cascade::delete(connection, &view.app.database.layout, Self::TABLE.name, vec![row.pk]).await
+    async fn destroying(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
+        end_sessions(view, connection, row.pk).await
     }
 
     async fn used_by(
@@ -361,13 +361,6 @@ impl Resource for User {
     ) -> Result<Vec<UsedBy>, ApiError> {
         used_by::find(view, connection, Used::User, row.pk).await
     }
-}
-
-/// Whether the user that is to be written has authentik's own type; `None` for a new one.
-async fn is_internal_service_account(check: &mut Check<'_, i32>) -> Result<Option<bool>, ApiError> {
-    let Some(pk) = check.pk else { return Ok(None) };
-    let select = sqlx::query_scalar("SELECT type = $2 FROM authentik_core_user WHERE id = $1");
-    Ok(select.bind(pk).bind(INTERNAL_SERVICE_ACCOUNT).fetch_optional(&mut *check.connection).await?)
 }
 
 async fn is_active(save: &mut Save<'_, i32>) -> Result<bool, ApiError> {
@@ -389,12 +382,11 @@ async fn end_sessions(view: View<'_>, connection: &mut PgConnection, pk: i32) ->
 }
 
 /// A group that a user is in, directly or through a group below it.
-#[derive(Debug, FromRow)]
+#[derive(Debug, Serialize, FromRow)]
 pub struct Membership {
-    /// The group's name.
-    pub name: String,
-    /// Its key.
-    pub pk: Uuid,
+    name: String,
+    pk: Uuid,
+    #[serde(skip)]
     attributes: Dictionary,
 }
 
