@@ -1,29 +1,13 @@
-//! The server's state and its router, with the reason for each layer's place.
+//! [`App`]: the state that requests share.
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{MatchedPath, State};
-use axum::http::{HeaderName, HeaderValue, Request, Uri};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
+use drf::intake::Dialect;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::Database;
-use crate::drf::intake::Dialect;
-use crate::error::ApiError;
-use crate::{browser, health, resources};
-
-/// Where the API stands.
-pub const API_PREFIX: &str = "/api/v3";
-/// The header that names a request, 32 hexadecimal digits, on every answer.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-authentik-id");
+use crate::email_templates::Templates;
 
 /// The server's state; cheap to clone.
 #[derive(Clone)]
@@ -39,17 +23,20 @@ pub struct Inner {
     pub clock: Clock,
     /// New keys.
     pub ids: Ids,
+    /// Email templates.
+    pub templates: Templates,
 }
 
 impl App {
     /// Put the parts together.
     pub fn new(database: Database, settings: Settings, clock: Clock, ids: Ids) -> Self {
-        Self(Arc::new(Inner { database, settings, clock, ids }))
+        let templates = Templates::new(settings.template_dir.clone());
+        Self(Arc::new(Inner { database, settings, clock, ids, templates }))
     }
 
     /// What this installation takes from requests.
     pub fn dialect(&self) -> Dialect {
-        Dialect { nested: self.settings.flow_set_is_applied(), release: self.database.layout.release() }
+        Dialect { nested: self.settings.flow_set_is_applied(), version: self.database.layout.release().api() }
     }
 }
 
@@ -58,67 +45,4 @@ impl std::ops::Deref for App {
     fn deref(&self) -> &Inner {
         &self.0
     }
-}
-
-/// The whole server.
-pub fn router(app: App) -> Router {
-    let api = resources::router();
-    let layers = ServiceBuilder::new()
-        // Outermost: every answer gets its id and its log line, those of the layers below included.
-        .layer(middleware::from_fn_with_state(app.clone(), log_request))
-        // Compresses what everything below answers.
-        .layer(CompressionLayer::new())
-        // Closest to the views: a panic there is an answer for everything above.
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()
-        }));
-    let routes = Router::new()
-        .nest(API_PREFIX, api)
-        .merge(browser::router())
-        .route("/-/health/live/", get(health::live))
-        .route("/-/health/ready/", get(health::ready))
-        .fallback(async || ApiError::NoRoute)
-        .layer(layers)
-        .with_state(app);
-    // Outside the router, since it decides which route is taken.
-    Router::new().fallback_service(ServiceBuilder::new().map_request(merge_slashes).service(routes))
-}
-
-/// authentik's documentation prints `/api/v3//stages/…`: take it for `/api/v3/stages/…`.
-fn merge_slashes(mut request: Request<Body>) -> Request<Body> {
-    let merged = request.uri().path_and_query().and_then(|whole| {
-        let rest = whole.as_str().strip_prefix(API_PREFIX)?.strip_prefix("//")?;
-        format!("{API_PREFIX}/{rest}").parse::<Uri>().ok()
-    });
-    if let Some(uri) = merged {
-        *request.uri_mut() = uri;
-    }
-    request
-}
-
-/// The id of a request, in its extensions.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
-
-/// One line a request. It names the route, never the path or the query: an invitation's key is the secret of its
-/// link.
-async fn log_request(State(app): State<App>, mut request: Request<Body>, next: Next) -> Response {
-    let id = app.ids.next().simple().to_string();
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let started = std::time::Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
-    tracing::info!(
-        request_id = id,
-        method = %method,
-        route = route.as_deref().unwrap_or("none"),
-        status = response.status().as_u16(),
-        runtime_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        "request"
-    );
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    response
 }

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use chrono::Duration;
+use drf::permission::Model;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::db::Release;
-use crate::drf::rules::parse_timedelta;
+use crate::contract::Release;
+use crate::contract::duration::parse_timedelta;
+use crate::db::bootstrap::FirstUser;
+use crate::db::{self, Location};
 
 /// One setting.
 pub struct Setting {
@@ -88,15 +91,6 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// Which PostgreSQL to use.
-#[derive(Clone)]
-pub enum DatabaseSettings {
-    /// A server that somebody else runs.
-    External(Box<PgConnectOptions>),
-    /// A private one that we run; the directory, where one was set.
-    Embedded(Option<PathBuf>),
-}
-
 /// What `flow_set` in a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlowSetMode {
@@ -110,7 +104,7 @@ pub enum FlowSetMode {
 #[derive(Clone)]
 pub struct Settings {
     /// Which PostgreSQL.
-    pub database: DatabaseSettings,
+    pub database: Location,
     /// Connections at most.
     pub pool_size: u32,
     /// Whether a pooler hands out server connections by the transaction.
@@ -119,10 +113,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// As `tracing` spells it.
     pub log_level: tracing::Level,
-    /// Key of the first token.
-    pub bootstrap_token: Option<String>,
-    /// Address of the first user.
-    pub bootstrap_email: String,
+    /// The first user of our own database.
+    pub first_user: FirstUser,
     /// Custom email templates.
     pub template_dir: PathBuf,
     /// What `flow_set` in a request does.
@@ -168,8 +160,10 @@ impl Settings {
                     other => tracing::Level::from_str(other).ok(),
                 },
             )?,
-            bootstrap_token: source.given("AUTHENTIK_BOOTSTRAP_TOKEN")?,
-            bootstrap_email: source.text("AUTHENTIK_BOOTSTRAP_EMAIL")?,
+            first_user: FirstUser {
+                token: source.given("AUTHENTIK_BOOTSTRAP_TOKEN")?,
+                email: source.text("AUTHENTIK_BOOTSTRAP_EMAIL")?,
+            },
             template_dir: source.text("AUTHENTIK_EMAIL__TEMPLATE_DIR")?.into(),
             flow_set: source.parse("AUTHENTIK_STAGES__FLOW_SET", "apply or ignore", |text| match text {
                 "apply" => Some(FlowSetMode::Apply),
@@ -185,13 +179,23 @@ impl Settings {
         })
     }
 
+    /// How the database is opened; `permissions` are those that there are in one of our own.
+    pub fn database_options(&self, permissions: Vec<(Model, String)>) -> db::Options {
+        db::Options {
+            pool_size: self.pool_size,
+            pgbouncer: self.pgbouncer,
+            release: self.release,
+            permissions,
+        }
+    }
+
     /// Whether `flow_set` in a request is taken.
     pub fn flow_set_is_applied(&self) -> bool {
         self.flow_set == FlowSetMode::Apply
     }
 }
 
-fn database(source: &Source<'_>) -> anyhow::Result<DatabaseSettings> {
+fn database(source: &Source<'_>) -> anyhow::Result<Location> {
     if let Some(url) = source.given("DATABASE_URL")? {
         // The parser's own error would print the URL, password included.
         let options = Some(url.as_str())
@@ -200,10 +204,10 @@ fn database(source: &Source<'_>) -> anyhow::Result<DatabaseSettings> {
             .ok_or_else(|| {
                 anyhow::anyhow!("DATABASE_URL: must be a URL such as postgres://user:password@host/name")
             })?;
-        return Ok(DatabaseSettings::External(Box::new(options)));
+        return Ok(Location::External(Box::new(options)));
     }
     let Some(host) = source.given("AUTHENTIK_POSTGRESQL__HOST")? else {
-        return Ok(DatabaseSettings::Embedded(source.given("DATA_DIR")?.map(PathBuf::from)));
+        return Ok(Location::Embedded(source.given("DATA_DIR")?.map(PathBuf::from)));
     };
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&host)
@@ -221,7 +225,7 @@ fn database(source: &Source<'_>) -> anyhow::Result<DatabaseSettings> {
     if let Some(file) = source.given("AUTHENTIK_POSTGRESQL__SSLROOTCERT")? {
         options = options.ssl_root_cert(file);
     }
-    Ok(DatabaseSettings::External(Box::new(options)))
+    Ok(Location::External(Box::new(options)))
 }
 
 struct Source<'a>(&'a dyn Fn(&str) -> Option<String>);
@@ -271,7 +275,7 @@ mod tests {
     fn nothing_set_is_fine() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:9000");
-        assert!(matches!(settings.database, DatabaseSettings::Embedded(None)));
+        assert!(matches!(settings.database, Location::Embedded(None)));
     }
 
     #[rstest]
@@ -291,7 +295,7 @@ mod tests {
     fn the_host_makes_it_external() {
         let settings =
             read(&[("AUTHENTIK_POSTGRESQL__HOST", "db"), ("AUTHENTIK_POSTGRESQL__PORT", "6432")]).unwrap();
-        let DatabaseSettings::External(options) = settings.database else { panic!("not external") };
+        let Location::External(options) = settings.database else { panic!("not external") };
         assert_eq!(
             (options.get_host(), options.get_port(), options.get_username()),
             ("db", 6432, "authentik")

@@ -1,8 +1,9 @@
 //! The email templates that a stage may name: authentik's own, and the HTML files of a directory.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::db::Release;
+use crate::contract::{Release, templates};
 
 /// A template that can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,43 +14,54 @@ pub struct Template {
     pub description: String,
 }
 
-/// authentik's own templates, and the release that each came with as far as that is told apart.
-const BUILT_IN: [(&str, &str, Release); 5] = [
-    ("email/password_reset.html", "Password Reset", Release::V2025_12),
-    ("email/account_confirmation.html", "Account Confirmation", Release::V2025_12),
-    ("email/email_otp.html", "Email OTP", Release::V2025_12),
-    ("email/event_notification.html", "Event Notification", Release::V2025_12),
-    ("email/invitation.html", "Invitation", Release::V2026_5),
-];
-
-fn built_in(release: Release) -> impl Iterator<Item = (&'static str, &'static str)> {
-    BUILT_IN
-        .into_iter()
-        .filter(move |(.., since)| *since <= release)
-        .map(|(name, description, _)| (name, description))
+/// The templates of an installation. The directory is read when somebody asks for it, and remembered for the checks of
+/// that request: those run while rows are locked, and a directory may be slow.
+#[derive(Debug)]
+pub struct Templates {
+    directory: PathBuf,
+    files: RwLock<Arc<Vec<String>>>,
 }
 
-/// All templates: the built-in ones of a release, then the readable `**/*.html` below `directory` by name.
-pub async fn list(directory: &Path, release: Release) -> Vec<Template> {
-    let built_in = built_in(release)
-        .map(|(name, description)| Template { name: name.to_owned(), description: description.to_owned() });
-    let custom = files(directory)
-        .await
-        .into_iter()
-        .map(|name| Template { description: format!("Custom Template: {name}"), name });
-    built_in.chain(custom).collect()
-}
+impl Templates {
+    /// Those in `directory`, none of which is known yet.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory, files: RwLock::default() }
+    }
 
-/// Whether `name` is one of [`list`].
-pub async fn exists(directory: &Path, release: Release, name: &str) -> bool {
-    built_in(release).any(|(built_in, _)| built_in == name)
-        || files(directory).await.iter().any(|file| file == name)
+    /// Read the directory.
+    pub async fn refresh(&self) {
+        let files = Arc::new(files(self.directory.clone()).await);
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    fn files(&self) -> Arc<Vec<String>> {
+        Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// All templates: the built-in ones of a release, then the readable `**/*.html` of the directory by name.
+    pub async fn list(&self, release: Release) -> Vec<Template> {
+        self.refresh().await;
+        let built_in = templates::built_in(release).map(|(name, description)| Template {
+            name: name.to_owned(),
+            description: description.to_owned(),
+        });
+        let files = self.files();
+        let custom = files
+            .iter()
+            .map(|name| Template { description: format!("Custom Template: {name}"), name: name.clone() });
+        built_in.chain(custom).collect()
+    }
+
+    /// Whether there is a template `name`, as of the last [`Self::refresh`].
+    pub fn have(&self, release: Release, name: &str) -> bool {
+        templates::built_in(release).any(|(built_in, _)| built_in == name)
+            || self.files().iter().any(|file| file == name)
+    }
 }
 
 /// Names of the templates in a directory, relative to it. Reading a few entries of a local directory is quick, but it
 /// blocks, so it is done where that harms nobody.
-async fn files(directory: &Path) -> Vec<String> {
-    let root = directory.to_owned();
+async fn files(root: PathBuf) -> Vec<String> {
     tokio::task::spawn_blocking(move || {
         let mut names = Vec::new();
         walk(&root, &root, &mut names);

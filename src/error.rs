@@ -1,12 +1,11 @@
-//! [`ApiError`]: everything that ends a request early, and the body that Django REST framework gives it.
+//! [`ApiError`]: everything that ends a request early.
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use drf::errors::{FieldErrors, NON_FIELD_ERRORS};
+use drf::field::Fields;
+use drf::negotiation::Refusal;
 use serde_json::{Value, json};
 
-use crate::drf::errors::{FieldErrors, NON_FIELD_ERRORS};
-use crate::drf::messages;
+use crate::contract::messages;
 
 /// Why a request ends without doing what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -53,22 +52,36 @@ pub enum ApiError {
     /// 503, no connection to the database or no answer from it in time.
     #[error("overloaded")]
     Overloaded,
-    /// 500. The cause is logged here, once, and shown to nobody.
+    /// 500. The cause is logged once, where the answer is made, and shown to nobody.
     #[error("internal error")]
     Internal(#[from] anyhow::Error),
 }
 
 impl ApiError {
-    /// The rejected field and its sentence.
+    /// The rejected field or parameter and its sentence.
     pub fn field(name: &str, sentence: impl Into<String>) -> Self {
         let mut errors = FieldErrors::default();
-        errors.add(name, sentence);
-        Self::Validation(errors.into_body(&[]))
+        errors.add_named(name, sentence);
+        Self::Validation(errors.into_body(Fields::NONE))
+    }
+
+    /// Nothing is there, and the kind of object isn't known.
+    pub fn not_found() -> Self {
+        Self::NotFound(drf::messages::NOT_FOUND.to_owned())
     }
 
     /// No row of this model fits.
     pub fn no_match(model: &str) -> Self {
-        Self::NotFound(messages::no_match(model))
+        Self::NotFound(drf::messages::no_match(model))
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownFormat => Self::not_found(),
+            Refusal::NotAcceptable => Self::NotAcceptable,
+        }
     }
 }
 
@@ -96,63 +109,9 @@ impl From<sqlx::Error> for ApiError {
     }
 }
 
-/// A JSON answer.
-pub fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => {
-            let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            (status, [content_type], bytes).into_response()
-        }
-        Err(error) => ApiError::Internal(error.into()).into_response(),
-    }
-}
-
-/// The page that authentik's web interface shows for an unknown path.
-const NOT_FOUND_PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\"><head><title>Not Found</title></head>\
-<body><h1>Not Found</h1><p>The requested resource was not found on this server.</p></body></html>\n";
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let detail = |status, sentence: &str| json_response(status, &json!({ "detail": sentence }));
-        match self {
-            Self::Validation(body) => json_response(StatusCode::BAD_REQUEST, &body),
-            Self::Parse(reason) => detail(StatusCode::BAD_REQUEST, &messages::parse_error(&reason)),
-            Self::NotAuthenticated => detail(StatusCode::FORBIDDEN, messages::NOT_AUTHENTICATED),
-            Self::AuthenticationFailed => detail(StatusCode::FORBIDDEN, messages::INVALID_TOKEN),
-            Self::PermissionDenied => detail(StatusCode::FORBIDDEN, messages::PERMISSION_DENIED),
-            Self::NotFound(sentence) => detail(StatusCode::NOT_FOUND, &sentence),
-            Self::NoRoute => {
-                let content_type =
-                    (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-                (StatusCode::NOT_FOUND, [content_type], NOT_FOUND_PAGE).into_response()
-            }
-            Self::MethodNotAllowed(method) => {
-                detail(StatusCode::METHOD_NOT_ALLOWED, &messages::method_not_allowed(&method))
-            }
-            Self::NotAcceptable => detail(StatusCode::NOT_ACCEPTABLE, messages::NOT_ACCEPTABLE),
-            Self::DatabaseRole(sentence) => {
-                tracing::warn!(
-                    cause = sentence,
-                    "the database role lacks a privilege; see `ak-stages doctor`"
-                );
-                detail(StatusCode::FORBIDDEN, &messages::database_role(&sentence))
-            }
-            Self::Conflict => detail(StatusCode::CONFLICT, messages::CHANGED_MEANWHILE),
-            Self::TooLarge => detail(StatusCode::PAYLOAD_TOO_LARGE, messages::TOO_LARGE),
-            Self::UnsupportedMediaType(media_type) => {
-                detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &messages::unsupported_media_type(&media_type))
-            }
-            Self::Overloaded => detail(StatusCode::SERVICE_UNAVAILABLE, messages::OVERLOADED),
-            Self::Internal(cause) => {
-                tracing::error!(cause = %redacted(&cause), "internal error");
-                detail(StatusCode::INTERNAL_SERVER_ERROR, messages::INTERNAL)
-            }
-        }
-    }
-}
-
-/// The chain of causes. PostgreSQL's DETAIL lines hold column values, so of its errors only the message is kept.
-fn redacted(cause: &anyhow::Error) -> String {
+/// The chain of causes, for the log. PostgreSQL's DETAIL lines hold column values, so of its errors only the message is
+/// kept.
+pub fn redacted(cause: &anyhow::Error) -> String {
     if let Some(error) = cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error) {
         return format!("{} ({})", error.message(), error.code().unwrap_or_default());
     }

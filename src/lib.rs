@@ -1,34 +1,31 @@
 //! **ak-stages**: authentik's stages REST API as one small server on PostgreSQL.
 //!
-//! A tour, from the outside in:
+//! A tour, from the street to the cellar. Each room uses those below it and none above; `docs/ARCHITECTURE.md` draws the
+//! line, and a test holds it:
 //!
-//! - [`app`] puts the server together; [`config`] reads its settings; [`lifecycle`] starts and ends it, and
-//!   [`connections`] lead to it.
-//! - [`resources`] declares what the API is about, one file a resource.
-//! - [`drf`] is the dialect of Django REST framework: from a declaration it makes routes, validation, SQL and the
-//!   OpenAPI document. It knows no stage.
-//! - [`auth`] turns a token into a caller and decides what the caller may see and do.
-//! - [`db`] opens PostgreSQL: an embedded one, a given one, or that of a running authentik. [`audit`] writes the events
-//!   that authentik keeps.
-//! - [`error`] is every way in which a request can fail.
+//! - [`cli`]: the program, one file a command.
+//! - [`http`]: what comes in and goes out: connections, router, health, the API browser.
+//! - [`resources`]: what the API is about, one file a resource; the registry.
+//! - [`views`]: the generic actions: order of checks, look-up, transaction, answer.
+//! - [`authentik`]: what authentik does beside a write.
+//! - [`auth`]: credentials become a caller, a caller becomes a scope.
+//! - [`app`]: the state that requests share. [`config`] reads its settings.
+//! - [`db`]: which PostgreSQL, what is in it, statements made from declarations.
+//! - [`contract`]: facts of authentik's contract. [`error`] is every way in which a request can fail.
 //!
-//! Dependencies point down this list; `docs/ARCHITECTURE.md` walks one request through it.
+//! The dialect itself, Django REST framework's, is the crate [`drf`].
 
 pub mod app;
-pub mod audit;
 pub mod auth;
-pub mod browser;
+pub mod authentik;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod connections;
+pub mod contract;
 pub mod db;
-pub mod doctor;
-pub mod drf;
-pub mod email_templates;
+mod email_templates;
 pub mod error;
-pub mod health;
-pub mod lifecycle;
+pub mod http;
 pub mod resources;
-pub mod stdout;
-pub mod telemetry;
+mod telemetry;
+pub mod views;

@@ -1,16 +1,20 @@
 //! Who asks: a bearer token becomes a [`Caller`] with one statement.
 
 pub mod rbac;
+mod tenant;
 
 use std::collections::HashSet;
 
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::db::{Layout, Tenant};
+use crate::db::{Layout, Sql};
 use crate::error::ApiError;
+
+pub use rbac::Scope;
+pub use tenant::Tenant;
 
 /// An active user with a valid API token.
 #[derive(Debug, Clone, FromRow)]
@@ -67,18 +71,15 @@ pub async fn authenticate(
     if key.contains('\0') {
         return Err(ApiError::AuthenticationFailed);
     }
-    let (tenant_columns, tenant_joins) = layout.tenant();
-    let mut query = QueryBuilder::<Postgres>::new("WITH RECURSIVE host (name) AS (SELECT ");
-    query.push_bind(host).push(
-        "::text), caller AS (\
+    let (tenant_columns, tenant_joins) = Tenant::sql(layout);
+    let mut query = Sql::new("WITH RECURSIVE host (name) AS (SELECT ");
+    query.bind(host).push(
+        "), caller AS (\
            SELECT u.id, u.username, u.email, u.type FROM authentik_core_token k \
            JOIN authentik_core_user u ON u.id = k.user_id \
            WHERE k.intent = 'api' AND u.is_active AND k.key = ",
     );
-    query
-        .push_bind(key)
-        .push(" AND NOT (k.expiring AND k.expires IS NOT NULL AND k.expires <= ")
-        .push_bind(now);
+    query.bind(key).push(" AND NOT (k.expiring AND k.expires IS NOT NULL AND k.expires <= ").bind(now);
     query.push(
         ")), groups (id) AS (\
            SELECT m.group_id FROM caller JOIN ",

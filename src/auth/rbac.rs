@@ -3,67 +3,14 @@
 
 use std::collections::HashSet;
 
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use drf::permission::{Model, Verb};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Caller;
+use crate::db::Sql;
+use crate::db::statements::Restriction;
 use crate::error::ApiError;
-
-/// A Django model: the owner of four permissions and of the names in error messages.
-#[derive(Debug, Clone, Copy)]
-pub struct Model {
-    /// Such as `authentik_stages_email`.
-    pub app_label: &'static str,
-    /// The class, such as `EmailStage`.
-    pub name: &'static str,
-    /// The model's name in permissions and content types, such as `emailstage`.
-    pub model: &'static str,
-}
-
-/// Django's four permissions on a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// `view_…`
-    View,
-    /// `add_…`
-    Add,
-    /// `change_…`
-    Change,
-    /// `delete_…`
-    Delete,
-}
-
-impl Verb {
-    /// All four, in Django's order.
-    pub const ALL: [Self; 4] = [Self::Add, Self::Change, Self::Delete, Self::View];
-
-    /// The first word of the codename.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::View => "view",
-            Self::Add => "add",
-            Self::Change => "change",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-impl Model {
-    /// Such as `view_emailstage`.
-    pub fn codename(&self, verb: Verb) -> String {
-        format!("{}_{}", verb.word(), self.model)
-    }
-
-    /// Such as `authentik_stages_email.view_emailstage`.
-    pub fn permission(&self, verb: Verb) -> String {
-        format!("{}.{}", self.app_label, self.codename(verb))
-    }
-
-    /// Such as `authentik_stages_email.emailstage`.
-    pub fn label(&self) -> String {
-        format!("{}.{}", self.app_label, self.model)
-    }
-}
 
 /// Which rows a caller sees.
 #[derive(Debug, Clone)]
@@ -92,9 +39,10 @@ impl Scope {
     pub fn empty_is_denied(&self) -> bool {
         matches!(self.0, Rows::Granted { empty_is_denied: true, .. })
     }
+}
 
-    /// Add the condition to a WHERE clause; `pk` is the SQL of the row's key.
-    pub fn push(&self, query: &mut QueryBuilder<Postgres>, pk: &str) {
+impl Restriction for Scope {
+    fn push(&self, query: &mut Sql, pk: &str) {
         match &self.0 {
             Rows::All => {
                 query.push("TRUE");
@@ -105,11 +53,11 @@ impl Scope {
                      JOIN auth_permission a ON a.id = o.permission_id \
                      JOIN django_content_type c ON c.id = a.content_type_id WHERE c.app_label = ",
                 );
-                query.push_bind(*app_label).push(" AND a.codename = ").push_bind(codename.clone());
-                query.push(" AND o.role_id = ANY(").push_bind(roles.clone()).push("))");
+                query.bind(*app_label).push(" AND a.codename = ").bind(codename.clone());
+                query.push(" AND o.role_id = ANY(").bind(roles.clone()).push("))");
             }
             Rows::Owned { user, column, granted } => {
-                query.push("(").push(*column).push(" = ").push_bind(*user).push(" OR ");
+                query.push("(").push(*column).push(" = ").bind(*user).push(" OR ");
                 granted.push(query, pk);
                 query.push(")");
             }
@@ -128,9 +76,13 @@ impl Caller {
         self.superuser || self.granted.contains(permission)
     }
 
-    /// The permission, or 403.
-    pub fn require(&self, model: &Model, verb: Verb) -> Result<(), ApiError> {
-        if self.may(model, verb) { Ok(()) } else { Err(ApiError::PermissionDenied) }
+    /// The permission on every object of the model, by its codename.
+    ///
+    /// # Errors
+    /// 403
+    pub fn require(&self, model: &Model, codename: &str) -> Result<(), ApiError> {
+        let held = self.holds(&format!("{}.{codename}", model.app_label));
+        if held { Ok(()) } else { Err(ApiError::PermissionDenied) }
     }
 
     /// The rows of `model` that the caller may view.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use sqlx::PgConnection;
 
-use super::cascade::ForeignKeys;
-use super::{Layout, Mode, Release};
-use crate::resources::stage_types::StageType;
+use super::catalogue::ForeignKeys;
+use super::layout::{self, Installation, Layout};
+use crate::contract::Release;
+use crate::contract::stage_types::StageType;
 
 /// A table that we need.
 struct Needed {
@@ -291,7 +292,7 @@ pub async fn layout(connection: &mut PgConnection) -> anyhow::Result<Layout> {
     let install_id: Option<String> =
         sqlx::query_scalar("SELECT id FROM authentik_install_id").fetch_optional(&mut *connection).await?;
     let layout = Layout {
-        mode: Mode::Attached,
+        installation: Installation::Attached,
         release,
         authentik_version: version,
         install_id: install_id.unwrap_or_default(),
@@ -299,7 +300,7 @@ pub async fn layout(connection: &mut PgConnection) -> anyhow::Result<Layout> {
         stage_tables: stage_tables(connection).await?,
         foreign_keys: ForeignKeys::read(connection).await?,
         tables: columns.into_keys().collect(),
-        readable: super::readable(connection).await?,
+        readable: layout::readable(connection).await?,
     };
     tracing::info!(version = layout.authentik_version, "attached to the database of an authentik");
     Ok(layout)

@@ -1,14 +1,13 @@
 //! What an empty database of our own is given at the first start: the permissions, the superusers' group, the first
 //! user and one token.
 
+use drf::permission::Model;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Ids};
-use crate::config::Settings;
-use crate::resources;
 
 /// Serialises the first starts of several servers on one database.
 const LOCK: i64 = 0x616b_7374_6167_6573;
@@ -29,13 +28,13 @@ pub fn unusable_password() -> String {
 ///
 /// # Errors
 /// The database failed.
-pub async fn permissions(pool: &PgPool) -> anyhow::Result<()> {
+pub async fn permissions(pool: &PgPool, permissions: &[(Model, String)]) -> anyhow::Result<()> {
     let (mut apps, mut models, mut codenames, mut names) = (vec![], vec![], vec![], vec![]);
-    for (model, codename) in resources::permissions() {
+    for (model, codename) in permissions {
         apps.push(model.app_label);
         models.push(model.model);
         names.push(format!("Can {}", codename.replace('_', " ")));
-        codenames.push(codename);
+        codenames.push(codename.as_str());
     }
     let mut transaction = pool.begin().await?;
     lock(&mut transaction).await?;
@@ -87,6 +86,15 @@ pub async fn install_id(pool: &PgPool, ids: &Ids) -> anyhow::Result<String> {
     Ok(id)
 }
 
+/// What is known of the first user, `akadmin`, and the first token.
+#[derive(Clone)]
+pub struct FirstUser {
+    /// Email address.
+    pub email: String,
+    /// The token's key; generated where there is none.
+    pub token: Option<String>,
+}
+
 /// On a database without users, make the group `authentik Admins`, the user `akadmin` and an API token. Gives the
 /// token's key if it was made now: this is the only time that it is shown.
 ///
@@ -94,7 +102,7 @@ pub async fn install_id(pool: &PgPool, ids: &Ids) -> anyhow::Result<String> {
 /// The database failed.
 pub async fn first_user(
     pool: &PgPool,
-    settings: &Settings,
+    first: &FirstUser,
     clock: &Clock,
     ids: &Ids,
 ) -> anyhow::Result<Option<String>> {
@@ -117,7 +125,7 @@ pub async fn first_user(
     let new = NewUser {
         username: "akadmin",
         name: "authentik Default Admin",
-        email: &settings.bootstrap_email,
+        email: &first.email,
         kind: "internal",
     };
     let user = new.insert(&mut transaction, clock, ids).await?;
@@ -126,7 +134,7 @@ pub async fn first_user(
         .bind(group)
         .execute(&mut *transaction)
         .await?;
-    let key = settings.bootstrap_token.clone().unwrap_or_else(generate_key);
+    let key = first.token.clone().unwrap_or_else(generate_key);
     let token =
         NewToken { identifier: "authentik-bootstrap-token", user, description: "", key: &key, expires: None };
     token.insert(&mut transaction, ids.next()).await?;
@@ -148,7 +156,7 @@ pub struct NewUser<'a> {
     pub name: &'a str,
     /// Email address.
     pub email: &'a str,
-    /// One of `resources::user::USER_TYPE`.
+    /// One of authentik's types of users, such as `service_account`.
     pub kind: &'a str,
 }
 

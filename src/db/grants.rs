@@ -2,10 +2,11 @@
 //! the writing of users, and no DDL. `ak-stages grants` prints them as SQL, `ak-stages doctor` looks for those that are
 //! missing.
 
+use std::collections::BTreeSet;
+
 use sqlx::PgConnection;
 
 use super::{Layout, attached};
-use crate::resources::used_by;
 
 /// Tables whose rows we make, change and delete.
 const WRITTEN: [&str; 10] = [
@@ -55,8 +56,8 @@ impl Grant {
     }
 }
 
-/// All privileges that are needed on this database.
-pub fn needed(layout: &Layout) -> Vec<Grant> {
+/// All privileges that are needed on this database; `read` are further tables to be read, as far as they are there.
+pub fn needed(layout: &Layout, read: &BTreeSet<&'static str>) -> Vec<Grant> {
     let whole = |table: &str, privileges: &str| Grant {
         table: table.to_owned(),
         privileges: privileges.to_owned(),
@@ -79,7 +80,7 @@ pub fn needed(layout: &Layout) -> Vec<Grant> {
         grants.push(grant);
     }
     let stages = layout.stage_tables().iter().map(|(_, table)| table.clone());
-    let others = used_by::tables().map(str::to_owned);
+    let others = read.iter().copied().map(str::to_owned);
     for table in stages.chain(others) {
         if layout.exists(&table) && !granted(&grants, &table) {
             grants.push(whole(&table, "SELECT"));
@@ -104,9 +105,13 @@ pub fn needed(layout: &Layout) -> Vec<Grant> {
 ///
 /// # Errors
 /// The database failed.
-pub async fn missing(connection: &mut PgConnection, layout: &Layout) -> sqlx::Result<Vec<Grant>> {
+pub async fn missing(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    read: &BTreeSet<&'static str>,
+) -> sqlx::Result<Vec<Grant>> {
     let mut missing = Vec::new();
-    for grant in needed(layout) {
+    for grant in needed(layout, read) {
         for privilege in grant.privileges.split(", ") {
             let held: bool = if grant.columns.is_empty() {
                 let check = sqlx::query_scalar("SELECT has_table_privilege($1, $2)");

@@ -4,10 +4,11 @@ use anyhow::Context;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-use super::cascade::ForeignKeys;
-use super::{Layout, Mode, Release, bootstrap};
+use super::catalogue::ForeignKeys;
+use super::layout::{self, Installation, Layout};
+use super::{Options, bootstrap};
 use crate::clock::Ids;
-use crate::resources::stage_types::{self, StageType};
+use crate::contract::stage_types::{self, StageType};
 
 /// The migrations, in the binary.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -16,17 +17,17 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 ///
 /// # Errors
 /// A migration fails, or the database is newer than this server.
-pub async fn layout(pool: &PgPool, ids: &Ids, release: Release) -> anyhow::Result<Layout> {
+pub async fn layout(pool: &PgPool, ids: &Ids, how: &Options) -> anyhow::Result<Layout> {
     migrate(pool).await.context("cannot bring the database's tables up to date")?;
-    bootstrap::permissions(pool).await?;
+    bootstrap::permissions(pool, &how.permissions).await?;
     let table = |stage_type: &StageType| format!("{}_{}", stage_type.model.app_label, stage_type.model.model);
     let types = [&stage_types::EMAIL, &stage_types::USER_WRITE, &stage_types::INVITATION];
     let mut connection = pool.acquire().await?;
-    let readable = super::readable(&mut connection).await?;
+    let readable = layout::readable(&mut connection).await?;
     Ok(Layout {
-        mode: Mode::Own,
-        release,
-        authentik_version: release.version().to_owned(),
+        installation: Installation::Own,
+        release: how.release,
+        authentik_version: how.release.version().to_owned(),
         install_id: bootstrap::install_id(pool, ids).await?,
         user_groups: "authentik_core_user_groups",
         stage_tables: types.map(|stage_type| (stage_type, table(stage_type))).into(),

@@ -1,28 +1,22 @@
 //! `stages/all/`: stages of every type, those that only authentik knows included.
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{Request, StatusCode};
-use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use drf::action::{Component, Method, Route, Success};
+use drf::declaration::{Declaration, Lookup, LookupKind, Table};
+use drf::field::{Field, Fields};
+use drf::permission::Permission;
+use serde::Serialize;
 use serde_json::json;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
-use validator::Validate;
 
-use super::flow_stage_binding::{self, Side};
-use super::stage::{self, StageHead};
-use super::stage_types;
-use super::types::TypeCreate;
-use super::used_by::{self, Used, UsedBy};
-use crate::app::App;
-use crate::auth::rbac::Model;
-use crate::drf::field::Field;
-use crate::drf::openapi::{Document, reference};
-use crate::drf::params::Order;
-use crate::drf::resource::{Action, Lookup, LookupKind, Resource, Table, View};
-use crate::drf::viewset::{Extra, extra};
-use crate::error::{ApiError, json_response};
+use super::stage::{self, NoInput, StageHead};
+use super::types::{TYPE_CREATE, TypeCreate};
+use super::used_by;
+use crate::authentik::FlowPart;
+use crate::contract::stage_types;
+use crate::error::ApiError;
+use crate::views::used_by::Relation;
+use crate::views::{Action, Answer, Context, Resource};
 
 /// A stage of any type.
 #[derive(Debug, Serialize, FromRow)]
@@ -32,12 +26,8 @@ pub struct AnyStage {
     head: StageHead,
 }
 
-/// Nothing can be written.
-#[derive(Debug, Deserialize, Validate)]
-pub struct NoInput {}
-
 /// The head of every stage.
-pub const FIELDS: &[Field] = &[
+pub const FIELDS: Fields = Fields::new(&[
     Field::uuid("pk").column("stage_uuid").read_only().label("Stage uuid"),
     Field::text("name").required().filter(),
     stage::COMPONENT,
@@ -45,24 +35,29 @@ pub const FIELDS: &[Field] = &[
     stage::VERBOSE_NAME_PLURAL,
     stage::META_MODEL_NAME,
     stage::FLOW_SET.read_only(),
-];
+]);
 
 impl Resource for AnyStage {
-    const MODEL: Model = stage::MODEL;
-    const PATH: &'static str = "/stages/all/";
-    const OPERATION: &'static str = "stages_all";
-    const VIEW_NAME: &'static str = "Stage";
-    const TABLE: Table = Table { name: stage::BASE.name, pk: stage::BASE.pk, parent: None, joins: "" };
-    const FIELDS: &'static [Field] = FIELDS;
-    const LOOKUP: Lookup = Lookup {
-        parameter: "stage_uuid",
-        expression: "t.stage_uuid",
-        kind: LookupKind::Uuid,
-        description: "A UUID string identifying this stage.",
+    const DECLARATION: &'static Declaration = &Declaration {
+        path: "/stages/all/",
+        operation: "stages_all",
+        fields: FIELDS,
+        lookup: Lookup {
+            parameter: "stage_uuid",
+            expression: "t.stage_uuid",
+            kind: LookupKind::Uuid,
+            description: "A UUID string identifying this stage.",
+        },
+        search: &["t.name"],
+        ..Declaration::of(
+            stage::MODEL,
+            Table { name: stage::BASE.name, pk: stage::BASE.pk, parent: None, joins: "" },
+        )
     };
-    const SEARCH: &'static [&'static str] = &["t.name"];
-    const DEFAULT_ORDER: &'static [Order] = &[];
-    const ACTIONS: &'static [Action] = &[Action::List, Action::Retrieve, Action::Destroy, Action::UsedBy];
+    const ACTIONS: &'static [Action<Self>] =
+        &[Action::LIST, Action::RETRIEVE, Action::DESTROY, Action::USED_BY];
+    const EXTRA_ACTIONS: &'static [Action<Self>] = &[TYPES, USER_SETTINGS];
+    const USED_BY: &'static [Relation] = used_by::STAGE;
     type Input = NoInput;
     type Key = Uuid;
 
@@ -70,59 +65,46 @@ impl Resource for AnyStage {
         self.head.pk
     }
 
-    async fn attach(
-        view: View<'_>,
-        connection: &mut PgConnection,
-        rows: &mut [Self],
-    ) -> Result<(), ApiError> {
-        stage::complete(view, connection, rows.iter_mut().map(|row| &mut row.head).collect(), true).await
-    }
-
     fn name(&self) -> String {
         self.head.name.clone()
     }
 
-    async fn model(&self, view: View<'_>, connection: &mut PgConnection) -> Result<Model, ApiError> {
-        let types = stage::types(view, connection, &[self.pk()]).await?;
-        Ok(types.get(&self.pk()).map_or(Self::MODEL, |stage_type| stage_type.model))
+    fn part(&self) -> FlowPart {
+        FlowPart::Stage(self.head.pk)
     }
 
-    async fn flows(&self, connection: &mut PgConnection) -> Result<Vec<Uuid>, ApiError> {
-        stage::flows(connection, self.pk()).await
-    }
-
-    async fn destroying(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
-        flow_stage_binding::audit_cascade(view, connection, Side::Stage(row.pk())).await
-    }
-
-    async fn used_by(
-        view: View<'_>,
+    async fn attach(
+        context: Context<'_>,
         connection: &mut PgConnection,
-        row: &Self,
-    ) -> Result<Vec<UsedBy>, ApiError> {
-        used_by::find(view, connection, Used::Stage, row.pk()).await
+        rows: &mut [Self],
+    ) -> Result<(), ApiError> {
+        stage::complete(context, connection, rows.iter_mut().map(|row| &mut row.head).collect(), true).await
     }
 }
-
-const TYPES: Extra = Extra::get("Types", "Get all creatable types");
-const USER_SETTINGS: Extra = Extra::get("User settings", "Get all stages the user can configure");
 
 /// `GET /stages/all/types/`: every type that authentik has.
-pub async fn types(State(app): State<App>, request: Request<Body>) -> Response {
-    let shown = stage_types::ALL.iter().filter(|stage_type| !stage_type.debug);
-    constant(app, request, &TYPES, shown.map(TypeCreate::stage).collect()).await
-}
+const TYPES: Action<AnyStage> = Action::on_list(
+    drf::Action::extra(
+        "types_list",
+        Method::Get,
+        Route { detail: false, url_path: "types" },
+        Permission::Authenticated,
+        "Types",
+        "Get all creatable types",
+    )
+    .answers(Success::Many(&TYPE_CREATE)),
+    |_| {
+        Box::pin(async {
+            let shown = stage_types::ALL.iter().filter(|stage_type| !stage_type.debug);
+            Answer::ok(&shown.map(TypeCreate::stage).collect::<Vec<_>>())
+        })
+    },
+);
 
-/// `GET /stages/all/user_settings/`: what users can set up for themselves. None of our stage types has any of it.
-pub async fn user_settings(State(app): State<App>, request: Request<Body>) -> Response {
-    constant(app, request, &USER_SETTINGS, Vec::new()).await
-}
-
-/// Their operations in the OpenAPI document.
-pub fn document(document: &mut Document) {
-    let string = json!({ "type": "string" });
-    document.schema(
-        "UserSetting",
+const USER_SETTING: Component = Component {
+    name: "UserSetting",
+    schema: |_| {
+        let string = json!({ "type": "string" });
         json!({
             "type": "object",
             "description": "Serializer for User settings for stages and sources",
@@ -131,17 +113,20 @@ pub fn document(document: &mut Document) {
                 "configure_url": string, "icon_url": string,
             },
             "required": ["component", "object_uid", "title"],
-        }),
-    );
-    for (name, component, view) in
-        [("types", "TypeCreate", TYPES), ("user_settings", "UserSetting", USER_SETTINGS)]
-    {
-        let answer = json!({ "type": "array", "items": reference(component) });
-        let id = format!("stages_all_{name}_list");
-        document.get(&format!("/stages/all/{name}/"), &id, view.description, json!([]), answer);
-    }
-}
+        })
+    },
+};
 
-async fn constant(app: App, request: Request<Body>, view: &Extra, rows: Vec<TypeCreate>) -> Response {
-    extra(app, request, view, async |_, _, _| Ok(json_response(StatusCode::OK, &rows))).await
-}
+/// `GET /stages/all/user_settings/`: what users can set up for themselves. None of our stage types has any of it.
+const USER_SETTINGS: Action<AnyStage> = Action::on_list(
+    drf::Action::extra(
+        "user_settings_list",
+        Method::Get,
+        Route { detail: false, url_path: "user_settings" },
+        Permission::Authenticated,
+        "User settings",
+        "Get all stages the user can configure",
+    )
+    .answers(Success::Many(&USER_SETTING)),
+    |_| Box::pin(async { Answer::ok(&Vec::<TypeCreate>::new()) }),
+);

@@ -1,23 +1,20 @@
 //! Email stages.
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{Request, StatusCode};
-use axum::response::Response;
+use drf::action::{Method, Route, Success};
+use drf::field::{DefaultValue, Field};
+use drf::permission::Permission;
+use drf::rules;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use validator::Validate;
 
-use super::stage::{self, FlowSetItem, Kind, Stage};
-use super::stage_types::{self, StageType};
-use super::types::TypeCreate;
+use super::stage::{Stage, StageKind};
+use super::types::{TYPE_CREATE, TypeCreate};
 use crate::app::App;
-use crate::drf::field::{DefaultValue, Field};
-use crate::drf::resource::Check;
-use crate::drf::viewset::{Extra, extra};
-use crate::drf::{messages, rules};
-use crate::email_templates;
-use crate::error::{ApiError, json_response};
+use crate::contract::stage_types::{self, StageType};
+use crate::contract::{messages, rules as authentik_rules};
+use crate::error::ApiError;
+use crate::views::{Action, Answer, Check, Request};
 
 /// An email stage: sends a mail with a link.
 #[derive(Debug, Serialize, FromRow)]
@@ -38,33 +35,27 @@ pub struct EmailStage {
     recovery_cache_timeout: String,
 }
 
+const TEMPLATE: Field =
+    Field::text("template").default(DefaultValue::Text("email/password_reset.html")).filter();
+
 /// The values with rules of their own.
 #[derive(Debug, Deserialize, Validate)]
 pub struct EmailStageInput {
-    #[validate(nested)]
-    flow_set: Option<Vec<FlowSetItem>>,
     #[validate(custom(function = rules::email))]
     from_address: Option<String>,
-    #[validate(custom(function = rules::timedelta))]
+    #[validate(custom(function = authentik_rules::timedelta))]
     token_expiry: Option<String>,
     template: Option<String>,
-    #[validate(custom(function = rules::timedelta))]
+    #[validate(custom(function = authentik_rules::timedelta))]
     recovery_cache_timeout: Option<String>,
 }
 
-impl Kind for EmailStage {
+impl StageKind for EmailStage {
     const TYPE: StageType = stage_types::EMAIL;
     const PATH: &'static str = "/stages/email/";
     const OPERATION: &'static str = "stages_email";
     const TABLE: &'static str = "authentik_stages_email_emailstage";
     const FIELDS: &'static [Field] = &[
-        stage::PK,
-        stage::NAME,
-        stage::COMPONENT,
-        stage::VERBOSE_NAME,
-        stage::VERBOSE_NAME_PLURAL,
-        stage::META_MODEL_NAME,
-        stage::FLOW_SET,
         Field::boolean("use_global_settings").default(DefaultValue::Boolean(false)).filter().help(
             "When enabled, global Email connection settings will be used and connection settings below will be \
              ignored.",
@@ -82,7 +73,7 @@ impl Kind for EmailStage {
             .filter()
             .help("Time the token sent is valid (Format: hours=3,minutes=17,seconds=300)."),
         Field::text("subject").default(DefaultValue::Text("authentik")).filter(),
-        Field::text("template").default(DefaultValue::Text("email/password_reset.html")).filter(),
+        TEMPLATE,
         Field::boolean("activate_user_on_success")
             .default(DefaultValue::Boolean(false))
             .filter()
@@ -95,35 +86,40 @@ impl Kind for EmailStage {
         ),
     ];
     const KEY: &'static str = "A UUID string identifying this Email Stage.";
+    const EXTRA_ACTIONS: &'static [Action<Stage<Self>>] = &[TEMPLATES];
     type Input = EmailStageInput;
 
-    fn flow_set(input: &Self::Input) -> Option<&[FlowSetItem]> {
-        input.flow_set.as_deref()
+    async fn before(app: &App) {
+        app.templates.refresh().await;
     }
 
     async fn check(check: &mut Check<'_, Stage<Self>>, input: &Self::Input) -> Result<(), ApiError> {
-        let app = check.view.app;
+        let app = check.context.app;
         if let Some(template) = &input.template
-            && !email_templates::exists(&app.settings.template_dir, app.database.layout.release(), template)
-                .await
+            && !app.templates.have(app.database.layout.release(), template)
         {
-            check.errors.add("template", messages::invalid_template(template));
+            check.errors.add(&TEMPLATE, messages::invalid_template(template));
         }
         Ok(())
     }
 }
 
-/// See [`templates`].
-pub const TEMPLATES: Extra =
-    Extra::get("Templates", "Get all available templates, including custom templates");
-
 /// `GET /stages/email/templates/`: the built-in templates, then the files of the template directory.
-pub async fn templates(State(app): State<App>, request: Request<Body>) -> Response {
-    extra(app, request, &TEMPLATES, async |call, _, _| {
-        let templates =
-            email_templates::list(&call.app.settings.template_dir, call.app.database.layout.release()).await;
-        let rows: Vec<_> = templates.into_iter().map(TypeCreate::template).collect();
-        Ok(json_response(StatusCode::OK, &rows))
-    })
-    .await
+const TEMPLATES: Action<Stage<EmailStage>> = Action::on_list(
+    drf::Action::extra(
+        "templates_list",
+        Method::Get,
+        Route { detail: false, url_path: "templates" },
+        Permission::Authenticated,
+        "Templates",
+        "Get all available templates, including custom templates",
+    )
+    .answers(Success::Many(&TYPE_CREATE)),
+    |request| Box::pin(templates(request)),
+);
+
+async fn templates(request: Request<'_>) -> Result<Answer, ApiError> {
+    let app = request.context.app;
+    let templates = app.templates.list(app.database.layout.release()).await;
+    Answer::ok(&templates.into_iter().map(TypeCreate::template).collect::<Vec<_>>())
 }

@@ -1,30 +1,26 @@
 //! Flows: the resource, and the shorter form that every stage shows in `flow_set`.
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{Request, StatusCode};
-use axum::response::Response;
+use drf::action::{Method, RequestBody, Route, Success};
+use drf::declaration::{Declaration, Lookup, LookupKind, Parent, Table};
+use drf::field::{Choices, DefaultValue, Field, Fields, Key, Schema, Target};
+use drf::intake::{Content, Draft};
+use drf::params::{Filter, FilterKind, asc};
+use drf::permission::{Model, Permission, Verb};
+use drf::rules;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::{Acquire, FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
-use validator::{Validate, ValidationError};
+use validator::Validate;
 
-use super::flow_stage_binding::{self, Side};
-use super::used_by::{self, Used, UsedBy};
-use crate::app::{API_PREFIX, App};
-use crate::audit::Change;
-use crate::auth::rbac::{Model, Verb};
-use crate::db::Release;
-use crate::drf::field::{Choices, DefaultValue, Field, Key, Schema, Target};
-use crate::drf::intake::{self, Content, Draft, Mode};
-use crate::drf::openapi::{Document, lookup_parameter, operation};
-use crate::drf::params::{Filter, FilterKind, Order, asc};
-use crate::drf::resource::{Lookup, LookupKind, Parent, Resource, Table, View};
-use crate::drf::sql;
-use crate::drf::viewset::{self, Extra, extra};
-use crate::drf::{messages, rules};
-use crate::error::{ApiError, json_response};
+use super::used_by;
+use crate::authentik::{Change, FlowPart, Written};
+use crate::contract::rules::{self as authentik_rules, THEME, is_address};
+use crate::contract::{API_PREFIX, Release};
+use crate::db::statements;
+use crate::error::ApiError;
+use crate::views::used_by::Relation;
+use crate::views::{Action, Answer, Context, Request, Resource};
 
 /// What a flow is for.
 pub const DESIGNATION: Choices = Choices {
@@ -44,8 +40,8 @@ pub const DESIGNATION: Choices = Choices {
 pub const LAYOUT: Choices = Choices {
     name: "FlowLayoutEnum",
     since: &[
-        ("sidebar_left_frame_background", Release::V2026_2),
-        ("sidebar_right_frame_background", Release::V2026_2),
+        ("sidebar_left_frame_background", Release::V2026_2.api()),
+        ("sidebar_right_frame_background", Release::V2026_2.api()),
     ],
     values: &[
         ("stacked", "Stacked"),
@@ -95,32 +91,40 @@ pub const POLICY_BINDING_MODEL: Parent = Parent {
 const PK: Field = Field::uuid("pk").column("flow_uuid").read_only().label("Flow uuid");
 const POLICY_BINDING_MODEL_PTR_ID: Field =
     Field::computed("policybindingmodel_ptr_id", Schema::Uuid).on("policybindingmodel_ptr_id");
-const NAME: Field = Field::text("name").required().filter();
-const SLUG: Field = Field::slug("slug")
+/// `name`
+pub const NAME: Field = Field::text("name").required().filter();
+/// `slug`
+pub const SLUG: Field = Field::slug("slug")
     .required()
     .filter()
     .unique("Flow with this slug already exists.")
     .help("Visible in the URL.");
-const TITLE: Field = Field::text("title").required().help("Shown as the Title in Flow pages.");
-const DESIGNATION_FIELD: Field = Field::choice("designation", &DESIGNATION).required().filter().help(
+/// `title`
+pub const TITLE: Field = Field::text("title").required().help("Shown as the Title in Flow pages.");
+/// `designation`
+pub const DESIGNATION_FIELD: Field = Field::choice("designation", &DESIGNATION).required().filter().help(
     "Decides what this Flow is used for. For example, the Authentication flow is redirect to when an un-authenticated \
      user visits authentik.",
 );
 const BACKGROUND_URL: Field = Field::computed("background_url", Schema::String);
-const POLICY_ENGINE_MODE_FIELD: Field =
+/// `policy_engine_mode`
+pub const POLICY_ENGINE_MODE_FIELD: Field =
     Field::choice("policy_engine_mode", &POLICY_ENGINE_MODE).on_parent().default(DefaultValue::Text("any"));
-const COMPATIBILITY_MODE: Field = Field::boolean("compatibility_mode")
+/// `compatibility_mode`
+pub const COMPATIBILITY_MODE: Field = Field::boolean("compatibility_mode")
     .default(DefaultValue::Boolean(false))
     .help("Enable compatibility mode, increases compatibility with password managers on mobile devices.");
 const EXPORT_URL: Field = Field::computed("export_url", Schema::String);
-const LAYOUT_FIELD: Field = Field::choice("layout", &LAYOUT).default(DefaultValue::Text("stacked"));
-const DENIED_ACTION_FIELD: Field = Field::choice("denied_action", &DENIED_ACTION)
+/// `layout`
+pub const LAYOUT_FIELD: Field = Field::choice("layout", &LAYOUT).default(DefaultValue::Text("stacked"));
+/// `denied_action`
+pub const DENIED_ACTION_FIELD: Field = Field::choice("denied_action", &DENIED_ACTION)
     .default(DefaultValue::Text("message_continue"))
     .filter()
     .help("Configure what should happen when a flow denies access to a user.");
 
 /// The fields of an entry of `flow_set`.
-pub const FLOW_SET_FIELDS: &[Field] = &[
+pub const FLOW_SET: Fields = Fields::new(&[
     PK,
     POLICY_BINDING_MODEL_PTR_ID,
     NAME,
@@ -133,9 +137,38 @@ pub const FLOW_SET_FIELDS: &[Field] = &[
     EXPORT_URL,
     LAYOUT_FIELD,
     DENIED_ACTION_FIELD,
-];
+]);
 
-const THEMED_URLS: &[Field] = &[Field::text("light").nullable(), Field::text("dark").nullable()];
+const THEMED_URLS: Fields = Fields::new(&[Field::text("light").nullable(), Field::text("dark").nullable()]);
+
+const BACKGROUND: Field = Field::text("background")
+    .blank()
+    .default(DefaultValue::Text(""))
+    .help("Background shown during execution");
+
+/// The fields.
+pub const FIELDS: Fields = Fields::new(&[
+    PK,
+    POLICY_BINDING_MODEL_PTR_ID,
+    NAME,
+    SLUG,
+    TITLE,
+    DESIGNATION_FIELD,
+    BACKGROUND,
+    BACKGROUND_URL,
+    Field::nested("background_themed_urls", "ThemedUrls", THEMED_URLS).nullable(),
+    Field::computed("stages", Schema::Uuids),
+    Field::computed("policies", Schema::Uuids),
+    Field::computed("cache_count", Schema::Integer),
+    POLICY_ENGINE_MODE_FIELD,
+    COMPATIBILITY_MODE,
+    EXPORT_URL,
+    LAYOUT_FIELD,
+    DENIED_ACTION_FIELD,
+    Field::choice("authentication", &AUTHENTICATION)
+        .default(DefaultValue::Text("none"))
+        .help("Required level of authentication and authorization to access a flow."),
+]);
 
 /// A flow.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -168,91 +201,44 @@ pub struct Flow {
 pub struct FlowInput {
     #[validate(custom(function = rules::slug))]
     slug: Option<String>,
-    #[validate(custom(function = background_rule))]
+    #[validate(custom(function = authentik_rules::background))]
     background: Option<String>,
 }
 
-/// Where addresses of background images begin; anything else is the name of a media file.
-const ADDRESSES: [&str; 4] = ["http://", "https://", "fa://", "/static/"];
-
-/// A background is an address or the name of a media file, in which `%(theme)s` stands for `light` and `dark`.
-fn background_rule(background: &str) -> Result<(), ValidationError> {
-    if background.is_empty() || ADDRESSES.iter().any(|start| background.starts_with(start)) {
-        return Ok(());
-    }
-    let name = background.replace(THEME, "");
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._/-".contains(&b);
-    let sentence = if !name.bytes().all(plain) {
-        messages::INVALID_FILE_NAME
-    } else if name.contains("//") {
-        messages::DOUBLE_SLASH
-    } else if name.starts_with('/') {
-        messages::ABSOLUTE_PATH
-    } else if name.contains("..") {
-        messages::PARENT_DIRECTORY
-    } else {
-        return Ok(());
-    };
-    Err(ValidationError::new("invalid").with_message(sentence.into()))
-}
-
-/// The placeholder for a theme's name.
-const THEME: &str = "%(theme)s";
-
 impl Resource for Flow {
-    const MODEL: Model = Model { app_label: "authentik_flows", name: "Flow", model: "flow" };
-    const PATH: &'static str = "/flows/instances/";
-    const OPERATION: &'static str = "flows_instances";
-    const VIEW_NAME: &'static str = "Flow";
-    const TABLE: Table = Table {
-        name: "authentik_flows_flow",
-        pk: "flow_uuid",
-        parent: Some(POLICY_BINDING_MODEL),
-        joins: "",
+    const DECLARATION: &'static Declaration = &Declaration {
+        path: "/flows/instances/",
+        operation: "flows_instances",
+        fields: FIELDS,
+        lookup: Lookup {
+            parameter: "slug",
+            expression: "t.slug",
+            kind: LookupKind::Text,
+            description: "Visible in the URL.",
+        },
+        filters: &[Filter { name: "flow_uuid", expression: "t.flow_uuid", kind: FilterKind::Uuid }],
+        search: &["t.name", "t.slug", "t.designation", "t.title", "t.denied_action"],
+        default_order: &[asc("slug"), asc("name")],
+        extra_columns: ", \
+            ARRAY(SELECT b.stage_id FROM authentik_flows_flowstagebinding b WHERE b.target_id = t.flow_uuid \
+              ORDER BY b.\"order\", b.fsb_uuid) AS stages, \
+            ARRAY(SELECT b.policy_id FROM authentik_policies_policybinding b \
+              WHERE b.target_id = t.policybindingmodel_ptr_id AND b.policy_id IS NOT NULL ORDER BY b.\"order\") \
+              AS policies, \
+            (SELECT count(*) FROM django_postgres_cache_cacheentry e \
+              WHERE e.cache_key LIKE 'public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '#%') AS cache_count",
+        ..Declaration::of(
+            Model { app_label: "authentik_flows", name: "Flow", model: "flow" },
+            Table {
+                name: "authentik_flows_flow",
+                pk: "flow_uuid",
+                parent: Some(POLICY_BINDING_MODEL),
+                joins: "",
+            },
+        )
     };
-    const FIELDS: &'static [Field] = &[
-        PK,
-        POLICY_BINDING_MODEL_PTR_ID,
-        NAME,
-        SLUG,
-        TITLE,
-        DESIGNATION_FIELD,
-        Field::text("background")
-            .blank()
-            .default(DefaultValue::Text(""))
-            .help("Background shown during execution"),
-        BACKGROUND_URL,
-        Field::nested("background_themed_urls", "ThemedUrls", THEMED_URLS).nullable(),
-        Field::computed("stages", Schema::Uuids),
-        Field::computed("policies", Schema::Uuids),
-        Field::computed("cache_count", Schema::Integer),
-        POLICY_ENGINE_MODE_FIELD,
-        COMPATIBILITY_MODE,
-        EXPORT_URL,
-        LAYOUT_FIELD,
-        DENIED_ACTION_FIELD,
-        Field::choice("authentication", &AUTHENTICATION)
-            .default(DefaultValue::Text("none"))
-            .help("Required level of authentication and authorization to access a flow."),
-    ];
-    const LOOKUP: Lookup = Lookup {
-        parameter: "slug",
-        expression: "t.slug",
-        kind: LookupKind::Text,
-        description: "Visible in the URL.",
-    };
-    const FILTERS: &'static [Filter] =
-        &[Filter { name: "flow_uuid", expression: "t.flow_uuid", kind: FilterKind::Uuid }];
-    const SEARCH: &'static [&'static str] =
-        &["t.name", "t.slug", "t.designation", "t.title", "t.denied_action"];
-    const DEFAULT_ORDER: &'static [Order] = &[asc("slug"), asc("name")];
-    const EXTRA_COLUMNS: &'static str = ", \
-        ARRAY(SELECT b.stage_id FROM authentik_flows_flowstagebinding b WHERE b.target_id = t.flow_uuid \
-          ORDER BY b.\"order\", b.fsb_uuid) AS stages, \
-        ARRAY(SELECT b.policy_id FROM authentik_policies_policybinding b \
-          WHERE b.target_id = t.policybindingmodel_ptr_id AND b.policy_id IS NOT NULL ORDER BY b.\"order\") AS policies, \
-        (SELECT count(*) FROM django_postgres_cache_cacheentry e \
-          WHERE e.cache_key LIKE 'public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '#%') AS cache_count";
+    const EXTRA_ACTIONS: &'static [Action<Self>] = &[SET_BACKGROUND_URL];
+    const USED_BY: &'static [Relation] = used_by::FLOW;
     type Input = FlowInput;
     type Key = Uuid;
 
@@ -260,33 +246,21 @@ impl Resource for Flow {
         self.pk
     }
 
-    async fn attach(view: View<'_>, _: &mut PgConnection, rows: &mut [Self]) -> Result<(), ApiError> {
-        for flow in rows {
-            flow.background_url = background_url(view, &flow.background);
-            flow.background_themed_urls = themed_urls(view, &flow.background);
-            flow.export_url = export_url(&flow.slug);
-        }
-        Ok(())
-    }
-
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    async fn flows(&self, _: &mut PgConnection) -> Result<Vec<Uuid>, ApiError> {
-        Ok(vec![self.pk])
+    fn part(&self) -> FlowPart {
+        FlowPart::Flow(self.pk)
     }
 
-    async fn destroying(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
-        flow_stage_binding::audit_cascade(view, connection, Side::Flow(row.pk)).await
-    }
-
-    async fn used_by(
-        view: View<'_>,
-        connection: &mut PgConnection,
-        row: &Self,
-    ) -> Result<Vec<UsedBy>, ApiError> {
-        used_by::find(view, connection, Used::Flow, row.pk).await
+    async fn attach(context: Context<'_>, _: &mut PgConnection, rows: &mut [Self]) -> Result<(), ApiError> {
+        for flow in rows {
+            flow.background_url = background_url(context, &flow.background);
+            flow.background_themed_urls = themed_urls(context, &flow.background);
+            flow.export_url = export_url(&flow.slug);
+        }
+        Ok(())
     }
 }
 
@@ -318,8 +292,8 @@ impl FlowSet {
 
     /// Fill in what is computed.
     #[must_use]
-    pub fn complete(mut self, view: View<'_>) -> Self {
-        self.background_url = background_url(view, &self.background);
+    pub fn complete(mut self, context: Context<'_>) -> Self {
+        self.background_url = background_url(context, &self.background);
         self.background.clone_from(&self.background_url);
         self.export_url = export_url(&self.slug);
         self
@@ -328,61 +302,63 @@ impl FlowSet {
 
 /// Where a flow's background image is. authentik signs the addresses of media files with its secret key, which we
 /// don't have, so those are given unsigned.
-fn background_url(view: View<'_>, background: &str) -> String {
-    let background = if background.is_empty() { view.caller.tenant.flow_background() } else { background };
-    let is_address = ADDRESSES.iter().any(|start| background.starts_with(start));
-    if is_address { background.to_owned() } else { format!("/files/media/public/{background}") }
+fn background_url(context: Context<'_>, background: &str) -> String {
+    let background = if background.is_empty() { context.caller.tenant.flow_background() } else { background };
+    if is_address(background) { background.to_owned() } else { format!("/files/media/public/{background}") }
 }
 
 /// The background of each theme, where the file's name has a place for it.
-fn themed_urls(view: View<'_>, background: &str) -> Option<Value> {
-    let of = |theme| background_url(view, &background.replace(THEME, theme));
+fn themed_urls(context: Context<'_>, background: &str) -> Option<Value> {
+    let of = |theme| background_url(context, &background.replace(THEME, theme));
     background.contains(THEME).then(|| json!({ "light": of("light"), "dark": of("dark") }))
 }
 
-const FILE_PATH: &[Field] = &[Field::text("url").required()];
-const SET_BACKGROUND_URL: Extra =
-    Extra::post("Set background url", "Set Flow background", FILE_PATH).on_object();
-
-/// Its operation in the OpenAPI document; authentik's own has it up to 2025.10.
-pub fn document(document: &mut Document) {
-    let path = "/flows/instances/{slug}/set_background_url/";
-    let body = document.request("FilePath", "Serializer to upload file", FILE_PATH);
-    let parameters = json!([lookup_parameter::<Flow>()]);
-    let answer = Some(json!({ "type": "object" }));
-    let id = "flows_instances_set_background_url_create";
-    let operation =
-        operation(path, id, SET_BACKGROUND_URL.description, parameters, Some(body), "200", answer);
-    document.operation(path, "post", operation);
-}
+const URL: Field = Field::text("url").required();
 
 /// `POST /flows/instances/{slug}/set_background_url/`: how clients up to 2025.10 set a flow's background.
-pub async fn set_background_url(State(app): State<App>, request: Request<Body>) -> Response {
-    extra(app, request, &SET_BACKGROUND_URL, async |call, connection, caller| {
-        let mut transaction = connection.begin().await?;
-        let flow = viewset::find::<Flow>(call, &mut transaction, caller, true).await?;
-        viewset::require(&mut transaction, caller, Verb::Change, &flow).await?;
-        let body = call.json()?;
-        let (taken, mut errors) = intake::take(FILE_PATH, &body, Mode::Create, call.app.dialect());
-        let Some(Content::Text(url)) = taken.get("url") else {
-            return Err(ApiError::Validation(errors.into_body(FILE_PATH)));
-        };
-        if let Err(error) = background_rule(url) {
-            errors.add("url", error.message.unwrap_or_default());
-            return Err(ApiError::Validation(errors.into_body(FILE_PATH)));
-        }
-        let mut draft = Draft::default();
-        draft.set("background", Content::Text(url.clone()));
-        sql::update::<Flow>(&mut transaction, flow.pk, &draft).await?;
-        viewset::wrote(call.view(caller), &mut transaction, Change::Updated, &flow).await?;
-        transaction.commit().await?;
-        Ok(json_response(StatusCode::OK, &json!({})))
+const SET_BACKGROUND_URL: Action<Flow> = Action::on_object(
+    drf::Action::extra(
+        "set_background_url_create",
+        Method::Post,
+        Route { detail: true, url_path: "set_background_url" },
+        Permission::Model(Verb::Change),
+        "Set background url",
+        "Set Flow background",
+    )
+    .takes(RequestBody::Fields {
+        component: "FilePath",
+        description: "Serializer to upload file",
+        fields: Fields::new(&[URL]),
     })
-    .await
+    .answers(Success::Empty),
+    |request, flow| Box::pin(set_background_url(request, flow)),
+);
+
+async fn set_background_url(request: Request<'_>, flow: Flow) -> Result<Answer, ApiError> {
+    let Request { context, connection, draft, .. } = request;
+    let url = match draft.get(&URL) {
+        Some(Content::Text(url)) => url.clone(),
+        _ => String::new(),
+    };
+    if let Err(error) = authentik_rules::background(&url) {
+        return Err(ApiError::field(URL.name, error.message.unwrap_or_default()));
+    }
+    let mut change = Draft::default();
+    change.set(&BACKGROUND, Content::Text(url));
+    statements::update(connection, Flow::DECLARATION, flow.pk, &change).await?;
+    let written = Written {
+        change: Change::Updated,
+        model: Flow::DECLARATION.model,
+        pk: flow.pk,
+        name: &flow.name,
+        part: flow.part(),
+    };
+    context.trace.wrote(connection, &written).await?;
+    Answer::ok(&json!({}))
 }
 
 fn export_url(slug: &str) -> String {
-    format!("{API_PREFIX}{}{slug}/export/", Flow::PATH)
+    format!("{API_PREFIX}{}{slug}/export/", Flow::DECLARATION.path)
 }
 
 /// Flows by key, complete, with one statement.
@@ -390,14 +366,15 @@ fn export_url(slug: &str) -> String {
 /// # Errors
 /// The database failed.
 pub async fn load(
-    view: View<'_>,
+    context: Context<'_>,
     connection: &mut PgConnection,
     keys: Vec<Uuid>,
 ) -> Result<Vec<Flow>, ApiError> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let mut flows = sql::reload::<Flow>(connection, &view.app.database.layout, keys).await?;
-    Flow::attach(view, connection, &mut flows).await?;
+    let mut flows: Vec<Flow> =
+        statements::reload(connection, Flow::DECLARATION, &context.app.database.layout, keys).await?;
+    Flow::attach(context, connection, &mut flows).await?;
     Ok(flows)
 }

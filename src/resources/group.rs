@@ -2,32 +2,27 @@
 
 use std::collections::HashMap;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{Request, StatusCode};
-use axum::response::{IntoResponse, Response};
+use drf::action::{Method, RequestBody, Route, Success};
+use drf::declaration::{Declaration, Lookup, LookupKind, Table};
+use drf::field::{DefaultValue, Field, Fields, Key, Schema, Target, Through};
+use drf::intake::Content;
+use drf::params::{Filter, FilterKind, asc};
+use drf::permission::{Model, Permission, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sqlx::{Acquire, FromRow, PgConnection, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use validator::Validate;
 
 use super::role::{self, HeldRole, Role};
-use super::used_by::{self, Used, UsedBy};
+use super::used_by;
 use super::user::{self, PartialUser};
-use crate::app::App;
-use crate::audit::Change;
-use crate::auth::rbac::{Model, Verb};
-use crate::db::links::Links;
-use crate::drf::field::{DefaultValue, Field, Key, Schema, Target};
-use crate::drf::intake::{self, Content, Mode};
-use crate::drf::json::Dictionary;
-use crate::drf::messages;
-use crate::drf::openapi::{Document, lookup_parameter, operation};
-use crate::drf::params::{Filter, FilterKind, Order, asc};
-use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Save, Table, View};
-use crate::drf::viewset::{self, Extra, extra};
+use crate::authentik::{Change, FlowPart, Written};
+use crate::contract::messages;
+use crate::db::{Dictionary, Sql};
 use crate::error::ApiError;
+use crate::views::used_by::Relation;
+use crate::views::{Action, Answer, Check, Context, Request, Resource};
 
 /// Names and permissions.
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "Group", model: "group" };
@@ -78,13 +73,13 @@ struct RelatedGroup {
     group_uuid: Uuid,
 }
 
-const RELATED_GROUP: &[Field] = &[
+const RELATED_GROUP: Fields = Fields::new(&[
     Field::uuid("pk").read_only().label("Group uuid"),
     Field::text("name").required(),
     Field::boolean("is_superuser"),
     Field::dictionary("attributes"),
     Field::uuid("group_uuid").read_only(),
-];
+]);
 
 /// The values with rules of their own.
 #[derive(Debug, Deserialize, Validate)]
@@ -92,71 +87,91 @@ pub struct GroupInput {
     is_superuser: Option<bool>,
 }
 
+const IS_SUPERUSER: Field = Field::boolean("is_superuser")
+    .default(DefaultValue::Boolean(false))
+    .filter()
+    .help("Users added to this group will be superusers.");
+const PARENTS: Through = Through {
+    table: "authentik_core_groupparentage",
+    holder: "child_id",
+    held: "parent_id",
+    key: Some("uuid"),
+};
+const MEMBERS: Through = Through { table: "{user_groups}", holder: "group_id", held: "user_id", key: None };
+const ROLES: Through =
+    Through { table: "authentik_core_group_roles", holder: "group_id", held: "role_id", key: None };
+
 impl Resource for Group {
-    const MODEL: Model = MODEL;
-    const PATH: &'static str = "/core/groups/";
-    const OPERATION: &'static str = "core_groups";
-    const VIEW_NAME: &'static str = "Group";
-    const TABLE: Table = Table { name: "authentik_core_group", pk: "group_uuid", parent: None, joins: "" };
-    const FIELDS: &'static [Field] = &[
-        Field::uuid("pk").column("group_uuid").read_only().label("Group uuid"),
-        Field::computed("num_pk", Schema::Integer),
-        Field::text("name").required().filter().unique("Group with this name already exists."),
-        Field::boolean("is_superuser")
-            .default(DefaultValue::Boolean(false))
-            .filter()
-            .help("Users added to this group will be superusers."),
-        Field::many("parents", &TARGET),
-        Field::nested_list("parents_obj", "RelatedGroup", RELATED_GROUP).read_only().nullable(),
-        Field::many("users", &user::TARGET).emptied_by_put(),
-        Field::nested_list("users_obj", "PartialUser", PartialUser::FIELDS).read_only().nullable(),
-        Field::dictionary("attributes").default(DefaultValue::EmptyObject),
-        Field::many("roles", &role::TARGET),
-        Field::nested_list("roles_obj", "Role", role::FIELDS).read_only(),
-        Field::nested_list("inherited_roles_obj", "Role", role::FIELDS).read_only().nullable(),
-        Field::computed("children", Schema::Uuids),
-        Field::nested_list("children_obj", "RelatedGroup", RELATED_GROUP).read_only().nullable(),
-    ];
-    const LOOKUP: Lookup = Lookup {
-        parameter: "group_uuid",
-        expression: "t.group_uuid",
-        kind: LookupKind::Uuid,
-        description: "A UUID string identifying this Group.",
+    const DECLARATION: &'static Declaration = &Declaration {
+        path: "/core/groups/",
+        operation: "core_groups",
+        fields: Fields::new(&[
+            Field::uuid("pk").column("group_uuid").read_only().label("Group uuid"),
+            Field::computed("num_pk", Schema::Integer),
+            Field::text("name").required().filter().unique("Group with this name already exists."),
+            IS_SUPERUSER,
+            Field::many("parents", &TARGET, &PARENTS),
+            Field::nested_list("parents_obj", "RelatedGroup", RELATED_GROUP).read_only().nullable(),
+            Field::many("users", &user::TARGET, &MEMBERS).emptied_by_put(),
+            Field::nested_list("users_obj", "PartialUser", PartialUser::FIELDS).read_only().nullable(),
+            Field::dictionary("attributes").default(DefaultValue::EmptyObject),
+            Field::many("roles", &role::TARGET, &ROLES),
+            Field::nested_list("roles_obj", "Role", role::FIELDS).read_only(),
+            Field::nested_list("inherited_roles_obj", "Role", role::FIELDS).read_only().nullable(),
+            Field::computed("children", Schema::Uuids),
+            Field::nested_list("children_obj", "RelatedGroup", RELATED_GROUP).read_only().nullable(),
+        ]),
+        lookup: Lookup {
+            parameter: "group_uuid",
+            expression: "t.group_uuid",
+            kind: LookupKind::Uuid,
+            description: "A UUID string identifying this Group.",
+        },
+        filters: &[
+            Filter {
+                name: "members_by_pk",
+                expression: "t.group_uuid IN (SELECT m.group_id FROM {user_groups} m WHERE m.user_id = ANY({}))",
+                kind: FilterKind::Numbers,
+            },
+            Filter {
+                name: "members_by_username",
+                expression: "t.group_uuid IN (SELECT m.group_id FROM {user_groups} m \
+                    JOIN authentik_core_user u ON u.id = m.user_id WHERE u.username = ANY({}))",
+                kind: FilterKind::Texts,
+            },
+            Filter { name: "attributes", expression: "t.attributes @> {}", kind: FilterKind::Attributes },
+        ],
+        autocomplete: Some(autocomplete),
+        includes: &[
+            ("include_children", false),
+            ("include_inherited_roles", false),
+            ("include_parents", false),
+            ("include_users", true),
+        ],
+        search: &["t.name", "t.is_superuser"],
+        default_order: &[asc("name")],
+        extra_columns: ", \
+            ARRAY(SELECT a.parent_id FROM authentik_core_groupparentage a WHERE a.child_id = t.group_uuid ORDER BY a.uuid) \
+              AS parents, \
+            ARRAY(SELECT a.child_id FROM authentik_core_groupparentage a WHERE a.parent_id = t.group_uuid ORDER BY a.uuid) \
+              AS children, \
+            ARRAY(SELECT r.role_id FROM authentik_core_group_roles r WHERE r.group_id = t.group_uuid ORDER BY r.id) AS roles",
+        ..Declaration::of(
+            MODEL,
+            Table { name: "authentik_core_group", pk: "group_uuid", parent: None, joins: "" },
+        )
     };
-    const FILTERS: &'static [Filter] = &[
-        Filter {
-            name: "members_by_pk",
-            expression: "t.group_uuid IN (SELECT m.group_id FROM {user_groups} m WHERE m.user_id = ANY({}))",
-            kind: FilterKind::Numbers,
-        },
-        Filter {
-            name: "members_by_username",
-            expression: "t.group_uuid IN (SELECT m.group_id FROM {user_groups} m \
-                JOIN authentik_core_user u ON u.id = m.user_id WHERE u.username = ANY({}))",
-            kind: FilterKind::Texts,
-        },
-        Filter { name: "attributes", expression: "t.attributes @> {}", kind: FilterKind::Attributes },
-    ];
-    const AUTOCOMPLETE: Option<fn() -> Map<String, Value>> = Some(autocomplete);
-    const INCLUDES: &'static [(&'static str, bool)] = &[
-        ("include_children", false),
-        ("include_inherited_roles", false),
-        ("include_parents", false),
-        ("include_users", true),
-    ];
-    const SEARCH: &'static [&'static str] = &["t.name", "t.is_superuser"];
-    const DEFAULT_ORDER: &'static [Order] = &[asc("name")];
-    const EXTRA_COLUMNS: &'static str = ", \
-        ARRAY(SELECT a.parent_id FROM authentik_core_groupparentage a WHERE a.child_id = t.group_uuid ORDER BY a.uuid) \
-          AS parents, \
-        ARRAY(SELECT a.child_id FROM authentik_core_groupparentage a WHERE a.parent_id = t.group_uuid ORDER BY a.uuid) \
-          AS children, \
-        ARRAY(SELECT r.role_id FROM authentik_core_group_roles r WHERE r.group_id = t.group_uuid ORDER BY r.id) AS roles";
+    const EXTRA_ACTIONS: &'static [Action<Self>] = &[ADD_USER, REMOVE_USER];
+    const USED_BY: &'static [Relation] = used_by::GROUP;
     type Input = GroupInput;
     type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.pk
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
     }
 
     /// Up to 2025.10 a group had one parent.
@@ -174,14 +189,14 @@ impl Resource for Group {
         }
         let codename = if status { "enable_group_superuser" } else { "disable_group_superuser" };
         let pk = check.row.map(|group| group.pk.to_string()).unwrap_or_default();
-        if !check.view.caller.may_on(check.connection, &MODEL, codename, &pk).await? {
-            check.errors.add("is_superuser", messages::superuser_status(status));
+        if !check.context.caller.may_on(check.connection, &MODEL, codename, &pk).await? {
+            check.errors.add(&IS_SUPERUSER, messages::superuser_status(status));
         }
         Ok(())
     }
 
     async fn attach(
-        view: View<'_>,
+        context: Context<'_>,
         connection: &mut PgConnection,
         rows: &mut [Self],
     ) -> Result<(), ApiError> {
@@ -189,9 +204,9 @@ impl Resource for Group {
         if keys.is_empty() {
             return Ok(());
         }
-        let mut members = members(view, connection, &keys).await?;
+        let mut members = members(context, connection, &keys).await?;
         let mut roles = roles(connection, &keys).await?;
-        let asks = |name| viewset::included::<Self>(view.query, name);
+        let asks = |name| Self::DECLARATION.included(context.query, name);
         let mut inherited = if asks("include_inherited_roles") {
             Some(inherited_roles(connection, &keys).await?)
         } else {
@@ -216,47 +231,6 @@ impl Resource for Group {
         }
         Ok(())
     }
-
-    async fn saved(save: &mut Save<'_>, _input: &Self::Input) -> Result<(), ApiError> {
-        let user_groups = save.view.app.database.layout.user_groups();
-        if let Some(parents) = save.draft.keys::<Uuid>("parents") {
-            sqlx::query("DELETE FROM authentik_core_groupparentage WHERE child_id = $1")
-                .bind(save.pk)
-                .execute(&mut *save.connection)
-                .await?;
-            let links: Vec<Uuid> = parents.iter().map(|_| save.view.app.ids.next()).collect();
-            sqlx::query(
-                "INSERT INTO authentik_core_groupparentage (uuid, child_id, parent_id) \
-                 SELECT n.uuid, $1, n.parent FROM unnest($2::uuid[], $3::uuid[]) AS n (uuid, parent)",
-            )
-            .bind(save.pk)
-            .bind(links)
-            .bind(parents)
-            .execute(&mut *save.connection)
-            .await?;
-        }
-        if let Some(roles) = save.draft.keys::<Uuid>("roles") {
-            let links = Links { table: "authentik_core_group_roles", holder: "group_id", held: "role_id" };
-            links.replace(save.connection, save.pk, &roles).await?;
-        }
-        if let Some(users) = save.draft.keys::<i32>("users") {
-            let links = Links { table: user_groups, holder: "group_id", held: "user_id" };
-            links.replace(save.connection, save.pk, &users).await?;
-        }
-        Ok(())
-    }
-
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    async fn used_by(
-        view: View<'_>,
-        connection: &mut PgConnection,
-        row: &Self,
-    ) -> Result<Vec<UsedBy>, ApiError> {
-        used_by::find(view, connection, Used::Group, row.pk).await
-    }
 }
 
 /// The first five decimal digits of the key: what authentik uses as a group id in LDAP.
@@ -269,7 +243,7 @@ pub fn num_pk(pk: Uuid) -> u32 {
 }
 
 async fn members(
-    view: View<'_>,
+    context: Context<'_>,
     connection: &mut PgConnection,
     groups: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<PartialUser>>, ApiError> {
@@ -279,13 +253,13 @@ async fn members(
         #[sqlx(flatten)]
         user: PartialUser,
     }
-    let mut query = QueryBuilder::new("SELECT m.group_id");
-    query.push(PartialUser::COLUMNS).push(" FROM ").push(view.app.database.layout.user_groups());
+    let mut query = Sql::new("SELECT m.group_id");
+    query.push(PartialUser::COLUMNS).push(" FROM ").push(context.app.database.layout.user_groups());
     query.push(" m JOIN authentik_core_user u ON u.id = m.user_id WHERE m.group_id = ANY(");
-    query.push_bind(groups).push(") ORDER BY u.id");
+    query.bind(groups).push(") ORDER BY u.id");
     let mut members: HashMap<Uuid, Vec<PartialUser>> = HashMap::new();
     for mut member in query.build_query_as::<Member>().fetch_all(connection).await? {
-        member.user.complete(view.app.database.layout.install_id());
+        member.user.complete(context.app.database.layout.install_id());
         members.entry(member.group_id).or_default().push(member.user);
     }
     Ok(members)
@@ -338,73 +312,68 @@ async fn related(
     Ok(groups.into_iter().map(|group| (group.pk, group)).collect())
 }
 
-/// Their operations in the OpenAPI document.
-pub fn document(document: &mut Document) {
-    let account = document.request("UserAccount", "Account adding/removing operations", ACCOUNT);
-    for (verb, view) in [("add", ADD_USER), ("remove", REMOVE_USER)] {
-        let path = format!("/core/groups/{{group_uuid}}/{verb}_user/");
-        let id = format!("core_groups_{verb}_user_create");
-        let parameters = json!([lookup_parameter::<Group>()]);
-        let operation =
-            operation(&path, &id, view.description, parameters, Some(account.clone()), "204", None);
-        document.operation(&path, "post", operation);
-    }
-}
+const ACCOUNT_PK: Field = Field::integer("pk").required();
+const ACCOUNT: RequestBody = RequestBody::Fields {
+    component: "UserAccount",
+    description: "Account adding/removing operations",
+    fields: Fields::new(&[ACCOUNT_PK]),
+};
 
 /// `POST /core/groups/{id}/add_user/`
-pub async fn add_user(State(app): State<App>, request: Request<Body>) -> Response {
-    change_membership(app, request, &ADD_USER, "add_user_to_group", true).await
-}
+const ADD_USER: Action<Group> = Action::on_object(
+    drf::Action::extra(
+        "add_user_create",
+        Method::Post,
+        Route { detail: true, url_path: "add_user" },
+        Permission::Codename(PERMISSIONS[0]),
+        "Add user",
+        "Add user to group",
+    )
+    .takes(ACCOUNT)
+    .answers(Success::NoContent),
+    |request, group| Box::pin(change_membership(request, group, true)),
+);
 
 /// `POST /core/groups/{id}/remove_user/`
-pub async fn remove_user(State(app): State<App>, request: Request<Body>) -> Response {
-    change_membership(app, request, &REMOVE_USER, "remove_user_from_group", false).await
-}
+const REMOVE_USER: Action<Group> = Action::on_object(
+    drf::Action::extra(
+        "remove_user_create",
+        Method::Post,
+        Route { detail: true, url_path: "remove_user" },
+        Permission::Codename(PERMISSIONS[1]),
+        "Remove user",
+        "Remove user from group",
+    )
+    .takes(ACCOUNT)
+    .answers(Success::NoContent),
+    |request, group| Box::pin(change_membership(request, group, false)),
+);
 
-const ACCOUNT: &[Field] = &[Field::integer("pk").required()];
-const ADD_USER: Extra = Extra::post("Add user", "Add user to group", ACCOUNT).on_object();
-const REMOVE_USER: Extra = Extra::post("Remove user", "Remove user from group", ACCOUNT).on_object();
-
-async fn change_membership(
-    app: App,
-    request: Request<Body>,
-    view: &Extra,
-    permission: &'static str,
-    member: bool,
-) -> Response {
-    extra(app, request, view, async |call, connection, caller| {
-        let mut transaction = connection.begin().await?;
-        let group = viewset::find::<Group>(call, &mut transaction, caller, true).await?;
-        caller.require_on(&mut transaction, &MODEL, permission, &group.pk.to_string()).await?;
-        let body = call.json()?;
-        let (draft, errors) = intake::take(ACCOUNT, &body, Mode::Create, call.app.dialect());
-        let Some(Content::Integer(user)) = draft.get("pk").filter(|_| errors.is_empty()) else {
-            return Err(ApiError::Validation(errors.into_body(ACCOUNT)));
-        };
-        let exists: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM authentik_core_user WHERE id = $1)")
-                .bind(user)
-                .fetch_one(&mut *transaction)
-                .await?;
-        let view_user = user::MODEL.codename(Verb::View);
-        if !exists || !caller.may_on(&mut transaction, &user::MODEL, &view_user, &user.to_string()).await? {
-            return Err(ApiError::NotFound(messages::NOT_FOUND.into()));
-        }
-        let mut query = QueryBuilder::new("");
-        let table = call.app.database.layout.user_groups();
-        if member {
-            query.push(format_args!("INSERT INTO {table} (group_id, user_id) VALUES ("));
-            query.push_bind(group.pk).push(", ").push_bind(*user).push(") ON CONFLICT DO NOTHING");
-        } else {
-            query.push(format_args!("DELETE FROM {table} WHERE group_id = ")).push_bind(group.pk);
-            query.push(" AND user_id = ").push_bind(*user);
-        }
-        query.build().execute(&mut *transaction).await?;
-        viewset::wrote(call.view(caller), &mut transaction, Change::Updated, &group).await?;
-        transaction.commit().await?;
-        Ok(StatusCode::NO_CONTENT.into_response())
-    })
-    .await
+async fn change_membership(request: Request<'_>, group: Group, member: bool) -> Result<Answer, ApiError> {
+    let Request { context, connection, draft, .. } = request;
+    let Some(Content::Integer(user)) = draft.get(&ACCOUNT_PK) else { return Err(ApiError::not_found()) };
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM authentik_core_user WHERE id = $1)")
+        .bind(user)
+        .fetch_one(&mut *connection)
+        .await?;
+    let (caller, view_user) = (context.caller, user::MODEL.codename(Verb::View));
+    if !exists || !caller.may_on(connection, &user::MODEL, &view_user, &user.to_string()).await? {
+        return Err(ApiError::not_found());
+    }
+    let table = context.app.database.layout.user_groups();
+    let mut query = Sql::new("");
+    if member {
+        query.push(format_args!("INSERT INTO {table} (group_id, user_id) VALUES ("));
+        query.bind(group.pk).push(", ").bind(*user).push(") ON CONFLICT DO NOTHING");
+    } else {
+        query.push(format_args!("DELETE FROM {table} WHERE group_id = ")).bind(group.pk);
+        query.push(" AND user_id = ").bind(*user);
+    }
+    query.build().execute(&mut *connection).await?;
+    let (change, name) = (Change::Updated, group.name.as_str());
+    let written = Written { change, model: MODEL, pk: group.pk, name, part: FlowPart::None };
+    context.trace.wrote(connection, &written).await?;
+    Ok(Answer::no_content())
 }
 
 fn autocomplete() -> Map<String, Value> {

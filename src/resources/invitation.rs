@@ -3,6 +3,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use drf::declaration::{Declaration, Lookup, LookupKind, Table};
+use drf::field::{DefaultValue, Field, Fields};
+use drf::intake::{Content, Mode};
+use drf::params::{Filter, FilterKind, desc};
+use drf::permission::Model;
+use drf::{rules, time};
 use serde::{Deserialize, Serialize};
 use serde_with::rust::double_option;
 use sqlx::{FromRow, PgConnection};
@@ -11,14 +17,9 @@ use validator::Validate;
 
 use super::flow::{self, Flow};
 use super::user::PartialUser;
-use crate::auth::rbac::Model;
-use crate::drf::field::{DefaultValue, Field};
-use crate::drf::intake::{Content, Mode};
-use crate::drf::json::Dictionary;
-use crate::drf::params::{Filter, FilterKind, Order, desc};
-use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Table, View};
-use crate::drf::{rules, time};
+use crate::db::Dictionary;
 use crate::error::ApiError;
+use crate::views::{Context, Preparation, Resource};
 
 /// An invitation. Its key is the secret of the link that is sent to the invited.
 #[derive(Debug, Serialize, FromRow)]
@@ -49,47 +50,53 @@ pub struct InvitationInput {
 pub const MODEL: Model =
     Model { app_label: "authentik_stages_invitation", name: "Invitation", model: "invitation" };
 
+const EXPIRES: Field = Field::datetime("expires").nullable().default(DefaultValue::Null).filter();
+const CREATED_BY: Field = Field::nested("created_by", "PartialUser", PartialUser::FIELDS).on("created_by_id");
+
 impl Resource for Invitation {
-    const MODEL: Model = MODEL;
-    const PATH: &'static str = "/stages/invitation/invitations/";
-    const OPERATION: &'static str = "stages_invitation_invitations";
-    const VIEW_NAME: &'static str = "Invitation";
-    const TABLE: Table = Table {
-        name: "authentik_stages_invitation_invitation",
-        pk: "invite_uuid",
-        parent: None,
-        joins: " JOIN authentik_core_user u ON u.id = t.created_by_id \
-                LEFT JOIN authentik_flows_flow f ON f.flow_uuid = t.flow_id",
+    const DECLARATION: &'static Declaration = &Declaration {
+        path: "/stages/invitation/invitations/",
+        operation: "stages_invitation_invitations",
+        fields: Fields::new(&[
+            Field::uuid("pk").column("invite_uuid").read_only().label("Invite uuid"),
+            Field::slug("name").required().filter(),
+            EXPIRES,
+            Field::dictionary("fixed_data").default(DefaultValue::EmptyObject),
+            CREATED_BY,
+            Field::boolean("single_use")
+                .default(DefaultValue::Boolean(false))
+                .help("When enabled, the invitation will be deleted after usage."),
+            Field::foreign_key("flow", "flow_id", &flow::TARGET)
+                .nullable()
+                .default(DefaultValue::Null)
+                .help("When set, only the configured flow can use this invitation."),
+            Field::nested("flow_obj", "Flow", flow::FIELDS).nullable(),
+            Field::boolean("expiring").default(DefaultValue::Boolean(true)).internal(),
+        ]),
+        lookup: Lookup {
+            parameter: "invite_uuid",
+            expression: "t.invite_uuid",
+            kind: LookupKind::Uuid,
+            description: "A UUID string identifying this Invitation.",
+        },
+        filters: &[
+            Filter { name: "created_by__username", expression: "u.username", kind: FilterKind::Text },
+            Filter { name: "flow__slug", expression: "f.slug", kind: FilterKind::Text },
+        ],
+        search: &["t.name", "u.username", "t.expires", "f.slug"],
+        default_order: &[desc("expires")],
+        extra_columns: PartialUser::COLUMNS,
+        ..Declaration::of(
+            MODEL,
+            Table {
+                name: "authentik_stages_invitation_invitation",
+                pk: "invite_uuid",
+                parent: None,
+                joins: " JOIN authentik_core_user u ON u.id = t.created_by_id \
+                        LEFT JOIN authentik_flows_flow f ON f.flow_uuid = t.flow_id",
+            },
+        )
     };
-    const FIELDS: &'static [Field] = &[
-        Field::uuid("pk").column("invite_uuid").read_only().label("Invite uuid"),
-        Field::slug("name").required().filter(),
-        Field::datetime("expires").nullable().default(DefaultValue::Null).filter(),
-        Field::dictionary("fixed_data").default(DefaultValue::EmptyObject),
-        Field::nested("created_by", "PartialUser", PartialUser::FIELDS).on("created_by_id"),
-        Field::boolean("single_use")
-            .default(DefaultValue::Boolean(false))
-            .help("When enabled, the invitation will be deleted after usage."),
-        Field::foreign_key("flow", "flow_id", &flow::TARGET)
-            .nullable()
-            .default(DefaultValue::Null)
-            .help("When set, only the configured flow can use this invitation."),
-        Field::nested("flow_obj", "Flow", Flow::FIELDS).nullable(),
-        Field::boolean("expiring").default(DefaultValue::Boolean(true)).internal(),
-    ];
-    const LOOKUP: Lookup = Lookup {
-        parameter: "invite_uuid",
-        expression: "t.invite_uuid",
-        kind: LookupKind::Uuid,
-        description: "A UUID string identifying this Invitation.",
-    };
-    const FILTERS: &'static [Filter] = &[
-        Filter { name: "created_by__username", expression: "u.username", kind: FilterKind::Text },
-        Filter { name: "flow__slug", expression: "f.slug", kind: FilterKind::Text },
-    ];
-    const SEARCH: &'static [&'static str] = &["t.name", "u.username", "t.expires", "f.slug"];
-    const DEFAULT_ORDER: &'static [Order] = &[desc("expires")];
-    const EXTRA_COLUMNS: &'static str = PartialUser::COLUMNS;
     type Input = InvitationInput;
     type Key = Uuid;
 
@@ -97,38 +104,39 @@ impl Resource for Invitation {
         self.pk
     }
 
-    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
-        if check.mode == Mode::Create {
-            check.draft.set("created_by", Content::Integer(check.view.caller.id));
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn prepare(preparation: &mut Preparation<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
+        let Preparation { context, mode, draft, errors, .. } = preparation;
+        if *mode == Mode::Create {
+            draft.set(&CREATED_BY, Content::Integer(context.caller.id));
         }
         // authentik gives every saved invitation that would have no expiry the default duration, whether the request
         // said null or nothing. A stored one can't be without.
         let without_expiry = match input.expires {
             Some(expires) => expires.is_none(),
-            None => check.mode == Mode::Create,
+            None => *mode == Mode::Create,
         };
-        if without_expiry && !check.errors.has("expires") {
-            check.draft.set("expires", Content::DateTime(check.view.default_expiry()));
+        if without_expiry && !errors.has(&EXPIRES) {
+            draft.set(&EXPIRES, Content::DateTime(context.default_expiry()));
         }
         Ok(())
     }
 
     async fn attach(
-        view: View<'_>,
+        context: Context<'_>,
         connection: &mut PgConnection,
         rows: &mut [Self],
     ) -> Result<(), ApiError> {
         let keys = rows.iter().filter_map(|row| row.flow).collect();
         let flows: HashMap<Uuid, Flow> =
-            flow::load(view, connection, keys).await?.into_iter().map(|flow| (flow.pk(), flow)).collect();
+            flow::load(context, connection, keys).await?.into_iter().map(|flow| (flow.pk(), flow)).collect();
         for row in rows {
-            row.created_by.complete(view.app.database.layout.install_id());
+            row.created_by.complete(context.app.database.layout.install_id());
             row.flow_obj = row.flow.and_then(|key| flows.get(&key).cloned());
         }
         Ok(())
-    }
-
-    fn name(&self) -> String {
-        self.name.clone()
     }
 }

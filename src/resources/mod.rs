@@ -1,32 +1,29 @@
 //! The registry: every resource of the API, one line each.
 
-pub mod any_stage;
-pub mod email_stage;
-pub mod flow;
-pub mod flow_stage_binding;
-pub mod group;
-pub mod invitation;
-pub mod invitation_stage;
-pub mod role;
-pub mod session;
-pub mod stage;
-pub mod stage_types;
-pub mod system;
-pub mod token;
-pub mod types;
-pub mod used_by;
+mod any_stage;
+pub mod document;
+mod email_stage;
+mod flow;
+mod flow_stage_binding;
+mod group;
+mod invitation;
+mod invitation_stage;
+mod me;
+mod role;
+mod stage;
+mod system;
+mod token;
+mod types;
+mod used_by;
 pub mod user;
-pub mod user_write_stage;
+mod user_write_stage;
 
-use axum::Router;
-use axum::routing::any;
-use serde_json::json;
+use std::collections::BTreeSet;
 
-use crate::app::App;
-use crate::auth::rbac::{Model, Verb};
-use crate::drf::openapi::{Document, reference};
-use crate::drf::resource::{Action, Resource};
-use crate::drf::viewset;
+use drf::permission::{Model, Verb};
+
+use crate::views::Resource;
+use crate::views::endpoint::{self, Endpoint};
 
 use any_stage::AnyStage;
 use email_stage::EmailStage;
@@ -60,12 +57,13 @@ pub trait Visitor {
     fn visit<R: Resource>(&mut self);
 }
 
-/// The permissions that an installation has: four a model, and a few more.
+/// The permissions that an installation has: four a model, and those that actions ask for beside them.
 pub fn permissions() -> Vec<(Model, String)> {
     struct Permissions(Vec<(Model, String)>);
     impl Visitor for Permissions {
         fn visit<R: Resource>(&mut self) {
-            self.0.extend(Verb::ALL.map(|verb| (R::MODEL, R::MODEL.codename(verb))));
+            let model = R::DECLARATION.model;
+            self.0.extend(Verb::ALL.map(|verb| (model, model.codename(verb))));
         }
     }
     let mut permissions = Permissions(Vec::new());
@@ -78,59 +76,29 @@ pub fn permissions() -> Vec<(Model, String)> {
     permissions.0
 }
 
-/// The OpenAPI document of everything that [`router`] serves.
-pub fn document(document: &mut Document) {
-    struct Operations<'d>(&'d mut Document);
-    impl Visitor for Operations<'_> {
+/// The paths of the API.
+pub fn endpoints() -> Vec<Endpoint> {
+    struct Endpoints(Vec<Endpoint>);
+    impl Visitor for Endpoints {
         fn visit<R: Resource>(&mut self) {
-            self.0.resource::<R>();
+            self.0.extend(endpoint::of_resource::<R>());
         }
     }
-    visit(&mut Operations(document));
-    session::document(document);
-    system::document(document);
-    any_stage::document(document);
-    flow::document(document);
-    group::document(document);
-    token::document(document);
-    document.schema("TypeCreate", types::schema());
-    document.get(
-        "/stages/email/templates/",
-        "stages_email_templates_list",
-        email_stage::TEMPLATES.description,
-        json!([]),
-        json!({ "type": "array", "items": reference("TypeCreate") }),
-    );
+    let mut endpoints = Endpoints(Vec::new());
+    visit(&mut endpoints);
+    endpoints.0.extend(system::VIEWS.iter().map(endpoint::of_view));
+    endpoints.0
 }
 
-/// The routes of the API, below its prefix.
-pub fn router() -> Router<App> {
-    struct Routes(Router<App>);
-    impl Visitor for Routes {
+/// The tables that `used_by/` reads.
+pub fn tables_of_used_by() -> BTreeSet<&'static str> {
+    struct Tables(BTreeSet<&'static str>);
+    impl Visitor for Tables {
         fn visit<R: Resource>(&mut self) {
-            let detail = format!("{}{{id}}/", R::PATH);
-            let mut router = std::mem::take(&mut self.0)
-                .route(R::PATH, any(viewset::collection::<R>))
-                .route(&detail, any(viewset::detail::<R>));
-            if R::ACTIONS.contains(&Action::UsedBy) {
-                router = router.route(&format!("{detail}used_by/"), any(viewset::used_by::<R>));
-            }
-            self.0 = router;
+            self.0.extend(R::USED_BY.iter().flat_map(|relation| relation.tables()));
         }
     }
-    let mut routes = Routes(Router::new());
-    visit(&mut routes);
-    routes
-        .0
-        .route("/stages/email/templates/", any(email_stage::templates))
-        .route("/stages/all/types/", any(any_stage::types))
-        .route("/stages/all/user_settings/", any(any_stage::user_settings))
-        .route("/core/groups/{id}/add_user/", any(group::add_user))
-        .route("/core/groups/{id}/remove_user/", any(group::remove_user))
-        .route("/core/tokens/{id}/view_key/", any(token::view_key))
-        .route("/core/users/me/", any(session::me))
-        .route("/root/config/", any(system::config))
-        .route("/admin/version/", any(system::version))
-        .route("/schema/", any(system::schema))
-        .route("/flows/instances/{id}/set_background_url/", any(flow::set_background_url))
+    let mut tables = Tables(BTreeSet::new());
+    visit(&mut tables);
+    tables.0
 }

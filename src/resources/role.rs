@@ -1,10 +1,9 @@
 //! Roles, as groups and users show them.
 
+use drf::field::{Field, Fields, Key, Target};
 use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
-
-use crate::drf::field::{Field, Key, Target};
 
 /// Roles as the target of foreign keys.
 pub const TARGET: Target = Target { table: "authentik_rbac_role", pk: "uuid", key: Key::Uuid };
@@ -19,7 +18,8 @@ pub struct Role {
 }
 
 /// The fields, for documents about them.
-pub const FIELDS: &[Field] = &[Field::uuid("pk").read_only().label("Uuid"), Field::text("name").required()];
+pub const FIELDS: Fields =
+    Fields::new(&[Field::uuid("pk").read_only().label("Uuid"), Field::text("name").required()]);
 
 /// `authentik_rbac_role` rows by what holds them: the statement gives `(holder, pk, name)`.
 #[derive(Debug, FromRow)]

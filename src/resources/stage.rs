@@ -2,38 +2,38 @@
 
 use std::collections::{HashMap, HashSet};
 
+use drf::declaration::{Declaration, Lookup, LookupKind, Parent, Table};
+use drf::field::{Field, Fields, Key, Schema, Target};
+use drf::intake::{Content, Draft, Mode};
+use drf::params::{Filter, FilterKind, asc};
+use drf::permission::{Model, Verb};
+use drf::rules;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgConnection, QueryBuilder, Row};
+use sqlx::{FromRow, PgConnection, Row};
 use uuid::Uuid;
 use validator::Validate;
 
-use super::flow::{FLOW_SET_FIELDS, Flow, FlowSet};
-use super::flow_stage_binding::{self, Side};
-use super::stage_types::{self, StageType};
-use super::used_by::{self, Used, UsedBy};
-use crate::audit::{self, Change};
-use crate::auth::rbac::{Model, Verb};
-use crate::drf::field::{Field, Key, Schema, Target};
-use crate::drf::intake::{Content, Draft, Mode};
-use crate::drf::params::{Filter, FilterKind, Order, asc};
-use crate::drf::resource::{Check, Lookup, LookupKind, Parent, Resource, Save, Table, View};
-use crate::drf::{rules, sql};
+use super::flow::{self, Flow, FlowSet};
+use super::flow_stage_binding;
+use super::used_by;
+use crate::app::App;
+use crate::authentik::flows::concrete_types;
+use crate::authentik::{Change, FlowPart, Written};
+use crate::contract::stage_types::{self, StageType};
+use crate::db::{Sql, statements};
 use crate::error::ApiError;
+use crate::views::used_by::Relation;
+use crate::views::{Action, Check, Context, Resource, Save};
 
 /// The base model: the names of all stages, and the permissions for bindings and `stages/all/`.
-pub const MODEL: Model = Model { app_label: "authentik_flows", name: "Stage", model: "stage" };
+pub const MODEL: Model = stage_types::BASE.model;
 /// The base table.
 pub const BASE: Parent = Parent { name: "authentik_flows_stage", pk: "stage_uuid", link: "stage_ptr_id" };
 /// Stages as the target of foreign keys.
 pub const TARGET: Target = Target { table: "authentik_flows_stage", pk: "stage_uuid", key: Key::Uuid };
 
-/// `pk`
-pub const PK: Field = Field::uuid("pk").column("stage_ptr_id").read_only().label("Stage uuid");
-/// `name`; all stage types share one name space.
-pub const NAME: Field =
-    Field::text("name").on_parent().required().filter().unique("stage with this name already exists.");
 /// `component`
 pub const COMPONENT: Field = Field::computed("component", Schema::String);
 /// `verbose_name`
@@ -43,7 +43,18 @@ pub const VERBOSE_NAME_PLURAL: Field = Field::computed("verbose_name_plural", Sc
 /// `meta_model_name`
 pub const META_MODEL_NAME: Field = Field::computed("meta_model_name", Schema::String);
 /// `flow_set`
-pub const FLOW_SET: Field = Field::nested_list("flow_set", "FlowSet", FLOW_SET_FIELDS).always();
+pub const FLOW_SET: Field = Field::nested_list("flow_set", "FlowSet", flow::FLOW_SET).always();
+
+/// The fields that every type of stages begins with. All types share one name space.
+const HEAD: &[Field] = &[
+    Field::uuid("pk").column("stage_ptr_id").read_only().label("Stage uuid"),
+    Field::text("name").on_parent().required().filter().unique("stage with this name already exists."),
+    COMPONENT,
+    VERBOSE_NAME,
+    VERBOSE_NAME_PLURAL,
+    META_MODEL_NAME,
+    FLOW_SET,
+];
 
 /// The head of every stage's answer.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -74,26 +85,30 @@ impl StageHead {
 }
 
 /// What a type of stages has of its own. The rest is [`Stage`]'s.
-pub trait Kind: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r, PgRow> + 'static {
+pub trait StageKind: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r, PgRow> + 'static {
     /// Its names.
     const TYPE: StageType;
-    /// See [`Resource::PATH`].
+    /// See [`Declaration::path`].
     const PATH: &'static str;
-    /// See [`Resource::OPERATION`].
+    /// See [`Declaration::operation`].
     const OPERATION: &'static str;
     /// The table of its own columns.
     const TABLE: &'static str;
-    /// See [`Resource::FIELDS`]; the first seven are those of every stage.
+    /// The fields behind those that every stage has.
     const FIELDS: &'static [Field];
     /// What the OpenAPI document says of the key in its paths.
     const KEY: &'static str;
-    /// See [`Resource::FILTERS`].
+    /// See [`Declaration::filters`].
     const FILTERS: &'static [Filter] = &[];
+    /// See [`Resource::EXTRA_ACTIONS`].
+    const EXTRA_ACTIONS: &'static [Action<Stage<Self>>] = &[];
     /// See [`Resource::Input`].
     type Input: DeserializeOwned + Validate + Send + Sync;
 
-    /// `flow_set` of a request.
-    fn flow_set(input: &Self::Input) -> Option<&[FlowSetItem]>;
+    /// See [`Resource::before`].
+    fn before(_app: &App) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// See [`Resource::check`].
     fn check(
@@ -115,39 +130,71 @@ pub struct Stage<K> {
     own: K,
 }
 
-impl<K: Kind> Resource for Stage<K> {
-    const MODEL: Model = K::TYPE.model;
-    const PATH: &'static str = K::PATH;
-    const OPERATION: &'static str = K::OPERATION;
-    const VIEW_NAME: &'static str = K::TYPE.verbose_name;
-    const TABLE: Table = Table { name: K::TABLE, pk: BASE.link, parent: Some(BASE), joins: "" };
-    const FIELDS: &'static [Field] = K::FIELDS;
-    const LOOKUP: Lookup = Lookup {
-        parameter: "stage_uuid",
-        expression: "t.stage_ptr_id",
-        kind: LookupKind::Uuid,
-        description: K::KEY,
+/// The values with rules of their own: those of every stage, and those of its type.
+#[derive(Debug, Deserialize, Validate)]
+pub struct StageInput<I: Validate> {
+    #[validate(nested)]
+    flow_set: Option<Vec<FlowSetItem>>,
+    #[serde(flatten)]
+    #[validate(nested)]
+    own: I,
+}
+
+/// Of a type none of whose values has rules.
+#[derive(Debug, Deserialize, Validate)]
+pub struct NoInput {}
+
+impl<K: StageKind> Resource for Stage<K> {
+    const DECLARATION: &'static Declaration = &Declaration {
+        path: K::PATH,
+        operation: K::OPERATION,
+        view_name: K::TYPE.verbose_name,
+        fields: Fields::extending(HEAD, K::FIELDS),
+        lookup: Lookup {
+            parameter: "stage_uuid",
+            expression: "t.stage_ptr_id",
+            kind: LookupKind::Uuid,
+            description: K::KEY,
+        },
+        filters: K::FILTERS,
+        search: &["p.name"],
+        default_order: &[asc("name")],
+        ..Declaration::of(
+            K::TYPE.model,
+            Table { name: K::TABLE, pk: BASE.link, parent: Some(BASE), joins: "" },
+        )
     };
-    const FILTERS: &'static [Filter] = K::FILTERS;
-    const SEARCH: &'static [&'static str] = &["p.name"];
-    const DEFAULT_ORDER: &'static [Order] = &[asc("name")];
-    type Input = K::Input;
+    const EXTRA_ACTIONS: &'static [Action<Self>] = K::EXTRA_ACTIONS;
+    const USED_BY: &'static [Relation] = used_by::STAGE;
+    type Input = StageInput<K::Input>;
     type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.head.pk
     }
 
+    fn name(&self) -> String {
+        self.head.name.clone()
+    }
+
+    fn part(&self) -> FlowPart {
+        FlowPart::Stage(self.head.pk)
+    }
+
+    async fn before(app: &App) {
+        K::before(app).await;
+    }
+
     async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
-        K::check(check, input).await
+        K::check(check, &input.own).await
     }
 
     async fn attach(
-        view: View<'_>,
+        context: Context<'_>,
         connection: &mut PgConnection,
         rows: &mut [Self],
     ) -> Result<(), ApiError> {
-        let mut flows = flow_sets(view, connection, rows.iter().map(Resource::pk).collect()).await?;
+        let mut flows = flow_sets(context, connection, rows.iter().map(Resource::pk).collect()).await?;
         for head in rows.iter_mut().map(|row| &mut row.head) {
             head.describe(&K::TYPE);
             head.flow_set = flows.remove(&head.pk).unwrap_or_default();
@@ -155,28 +202,11 @@ impl<K: Kind> Resource for Stage<K> {
         Ok(())
     }
 
-    async fn saved(save: &mut Save<'_>, input: &Self::Input) -> Result<(), ApiError> {
-        apply_flow_set(save, K::flow_set(input)).await
-    }
-
-    fn name(&self) -> String {
-        self.head.name.clone()
-    }
-
-    async fn flows(&self, connection: &mut PgConnection) -> Result<Vec<Uuid>, ApiError> {
-        flows(connection, self.pk()).await
-    }
-
-    async fn destroying(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
-        flow_stage_binding::audit_cascade(view, connection, Side::Stage(row.pk())).await
-    }
-
-    async fn used_by(
-        view: View<'_>,
-        connection: &mut PgConnection,
-        row: &Self,
-    ) -> Result<Vec<UsedBy>, ApiError> {
-        used_by::find(view, connection, Used::Stage, row.pk()).await
+    async fn saved(save: &mut Save<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
+        match &input.flow_set {
+            Some(items) => apply_flow_set(save, items).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -204,7 +234,7 @@ pub struct FlowSetItem {
 /// # Errors
 /// The database failed.
 pub async fn heads(
-    view: View<'_>,
+    context: Context<'_>,
     connection: &mut PgConnection,
     keys: Vec<Uuid>,
     concrete: bool,
@@ -215,7 +245,7 @@ pub async fn heads(
     let select =
         sqlx::query_as("SELECT stage_uuid AS pk, name FROM authentik_flows_stage WHERE stage_uuid = ANY($1)");
     let mut heads: Vec<StageHead> = select.bind(&keys).fetch_all(&mut *connection).await?;
-    complete(view, connection, heads.iter_mut().collect(), concrete).await?;
+    complete(context, connection, heads.iter_mut().collect(), concrete).await?;
     Ok(heads.into_iter().map(|head| (head.pk, head)).collect())
 }
 
@@ -224,14 +254,15 @@ pub async fn heads(
 /// # Errors
 /// The database failed.
 pub async fn complete(
-    view: View<'_>,
+    context: Context<'_>,
     connection: &mut PgConnection,
     heads: Vec<&mut StageHead>,
     concrete: bool,
 ) -> Result<(), ApiError> {
     let keys: Vec<Uuid> = heads.iter().map(|head| head.pk).collect();
-    let types = if concrete { types(view, connection, &keys).await? } else { HashMap::new() };
-    let mut flows = flow_sets(view, connection, keys).await?;
+    let layout = &context.app.database.layout;
+    let types = if concrete { concrete_types(layout, connection, &keys).await? } else { HashMap::new() };
+    let mut flows = flow_sets(context, connection, keys).await?;
     for head in heads {
         head.describe(types.get(&head.pk).copied().unwrap_or(&stage_types::BASE));
         head.flow_set = flows.remove(&head.pk).unwrap_or_default();
@@ -239,33 +270,9 @@ pub async fn complete(
     Ok(())
 }
 
-/// The concrete types of stages, found by the table that holds their other half.
-///
-/// # Errors
-/// The database failed.
-pub async fn types(
-    view: View<'_>,
-    connection: &mut PgConnection,
-    stages: &[Uuid],
-) -> Result<HashMap<Uuid, &'static StageType>, ApiError> {
-    if stages.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let mut query = QueryBuilder::new("");
-    for (index, (_, table)) in view.app.database.layout.stage_tables().iter().enumerate() {
-        query.push(if index > 0 { " UNION ALL " } else { "" });
-        query.push("SELECT stage_ptr_id, ").push_bind(i32::try_from(index).unwrap_or_default());
-        query.push(format_args!(" FROM {table} WHERE stage_ptr_id = ANY(")).push_bind(stages).push(")");
-    }
-    let rows: Vec<(Uuid, i32)> = query.build_query_as().fetch_all(connection).await?;
-    let tables = view.app.database.layout.stage_tables();
-    let known = |(stage, index): (Uuid, i32)| Some((stage, tables.get(usize::try_from(index).ok()?)?.0));
-    Ok(rows.into_iter().filter_map(known).collect())
-}
-
 /// The flows of stages, one entry a binding. authentik leaves their order open; ours is by slug, then by order.
 async fn flow_sets(
-    view: View<'_>,
+    context: Context<'_>,
     connection: &mut PgConnection,
     stages: Vec<Uuid>,
 ) -> Result<HashMap<Uuid, Vec<FlowSet>>, ApiError> {
@@ -273,15 +280,15 @@ async fn flow_sets(
     if stages.is_empty() {
         return Ok(sets);
     }
-    let mut query = QueryBuilder::new("SELECT b.stage_id, ");
+    let mut query = Sql::new("SELECT b.stage_id, ");
     query.push(FlowSet::COLUMNS).push(
         " FROM authentik_flows_flowstagebinding b JOIN authentik_flows_flow f ON f.flow_uuid = b.target_id \
          JOIN authentik_policies_policybindingmodel m ON m.pbm_uuid = f.policybindingmodel_ptr_id \
          WHERE b.stage_id = ANY(",
     );
-    query.push_bind(stages).push(") ORDER BY f.slug, b.\"order\", b.fsb_uuid");
+    query.bind(stages).push(") ORDER BY f.slug, b.\"order\", b.fsb_uuid");
     for row in query.build().fetch_all(connection).await? {
-        let flow = FlowSet::from_row(&row)?.complete(view);
+        let flow = FlowSet::from_row(&row)?.complete(context);
         sets.entry(row.try_get("stage_id")?).or_default().push(flow);
     }
     Ok(sets)
@@ -293,8 +300,11 @@ async fn flow_sets(
 ///
 /// # Errors
 /// 403, or the database failed.
-async fn apply_flow_set(save: &mut Save<'_>, items: Option<&[FlowSetItem]>) -> Result<(), ApiError> {
-    let Some(items) = items else { return Ok(()) };
+async fn apply_flow_set<K: StageKind>(
+    save: &mut Save<'_, Stage<K>>,
+    items: &[FlowSetItem],
+) -> Result<(), ApiError> {
+    let (context, caller) = (save.context, save.context.caller);
     let slugs: Vec<&str> = items.iter().map(|item| item.slug.as_str()).collect();
     let existing = sqlx::query_as("SELECT slug, flow_uuid FROM authentik_flows_flow WHERE slug = ANY($1)");
     let existing: Vec<(String, Uuid)> = existing.bind(&slugs).fetch_all(&mut *save.connection).await?;
@@ -308,7 +318,7 @@ async fn apply_flow_set(save: &mut Save<'_>, items: Option<&[FlowSetItem]>) -> R
         let flow = match flows.get(&item.slug) {
             Some(flow) => *flow,
             None => {
-                let flow = create_flow(save, item).await?;
+                let flow = create_flow(context, save.connection, item).await?;
                 flows.insert(item.slug.clone(), flow);
                 flow
             }
@@ -317,51 +327,44 @@ async fn apply_flow_set(save: &mut Save<'_>, items: Option<&[FlowSetItem]>) -> R
             bindings.push(flow);
         }
     }
+    let binding = flow_stage_binding::MODEL;
     if !bindings.is_empty() {
-        save.view.caller.require(&flow_stage_binding::MODEL, Verb::Add)?;
+        caller.require(&binding, &binding.codename(Verb::Add))?;
     }
     let named: HashSet<Uuid> = flows.into_values().collect();
     if bound.iter().any(|flow| !named.contains(flow)) {
-        save.view.caller.require(&flow_stage_binding::MODEL, Verb::Delete)?;
+        caller.require(&binding, &binding.codename(Verb::Delete))?;
         let named: Vec<Uuid> = named.into_iter().collect();
-        flow_stage_binding::delete_others(save.view, save.connection, save.pk, &named).await?;
+        flow_stage_binding::delete_others(context, save.connection, save.pk, &named).await?;
     }
-    for flow in bindings {
-        flow_stage_binding::append(save.view, save.connection, flow, save.pk).await?;
-    }
-    Ok(())
+    flow_stage_binding::append(context, save.connection, save.pk, &bindings).await
 }
 
-async fn create_flow(save: &mut Save<'_>, item: &FlowSetItem) -> Result<Uuid, ApiError> {
-    save.view.caller.require(&Flow::MODEL, Verb::Add)?;
+async fn create_flow(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    item: &FlowSetItem,
+) -> Result<Uuid, ApiError> {
+    let model = Flow::DECLARATION.model;
+    context.caller.require(&model, &model.codename(Verb::Add))?;
     let mut draft = Draft::default();
-    let mut set = |field, text: Option<&String>| {
+    let mut set = |field: &Field, text: Option<&String>| {
         if let Some(text) = text {
             draft.set(field, Content::Text(text.clone()));
         }
     };
-    set("name", Some(&item.name));
-    set("slug", Some(&item.slug));
-    set("title", Some(&item.title));
-    set("designation", Some(&item.designation));
-    set("policy_engine_mode", item.policy_engine_mode.as_ref());
-    set("layout", item.layout.as_ref());
-    set("denied_action", item.denied_action.as_ref());
+    set(&flow::NAME, Some(&item.name));
+    set(&flow::SLUG, Some(&item.slug));
+    set(&flow::TITLE, Some(&item.title));
+    set(&flow::DESIGNATION_FIELD, Some(&item.designation));
+    set(&flow::POLICY_ENGINE_MODE_FIELD, item.policy_engine_mode.as_ref());
+    set(&flow::LAYOUT_FIELD, item.layout.as_ref());
+    set(&flow::DENIED_ACTION_FIELD, item.denied_action.as_ref());
     if let Some(compatibility_mode) = item.compatibility_mode {
-        draft.set("compatibility_mode", Content::Boolean(compatibility_mode));
+        draft.set(&flow::COMPATIBILITY_MODE, Content::Boolean(compatibility_mode));
     }
-    let pk = sql::insert::<Flow>(save.connection, &save.view.app.ids, &draft).await?;
-    audit::record(save.view, save.connection, Change::Created, &Flow::MODEL, pk, &item.name).await?;
+    let pk = statements::insert(connection, Flow::DECLARATION, &context.app.ids, &draft).await?;
+    let written = Written { change: Change::Created, model, pk, name: &item.name, part: FlowPart::None };
+    context.trace.wrote(connection, &written).await?;
     Ok(pk)
-}
-
-/// The flows that a stage is bound to.
-///
-/// # Errors
-/// The database failed.
-pub async fn flows(connection: &mut PgConnection, pk: Uuid) -> Result<Vec<Uuid>, ApiError> {
-    let flows = sqlx::query_scalar(
-        "SELECT DISTINCT target_id FROM authentik_flows_flowstagebinding WHERE stage_id = $1",
-    );
-    Ok(flows.bind(pk).fetch_all(connection).await?)
 }

@@ -2,37 +2,45 @@
 
 use std::sync::LazyLock;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderName, HeaderValue};
+use drf::action::{Action, Component, Method, Route, Success};
+use drf::field::Choices;
+use drf::openapi::reference;
+use drf::params::{FilterKind, Parameter};
+use drf::permission::Permission;
 use serde_json::{Value, json};
 
-use crate::app::App;
-use crate::drf::openapi::{self, Document, reference};
-use crate::drf::viewset::{Extra, answer, answer_static, extra};
-use crate::error::{ApiError, json_response};
+use super::document;
+use crate::error::ApiError;
+use crate::views::{Answer, ApiView, Call};
+
+/// All of them.
+pub static VIEWS: [ApiView; 3] = [CONFIG, VERSION, SCHEMA];
 
 /// Our own version, on the answer whose body speaks of authentik's.
-const VERSION: HeaderName = HeaderName::from_static("x-ak-stages-version");
+const OUR_VERSION: HeaderName = HeaderName::from_static("x-ak-stages-version");
 
-const CONFIG: Extra = Extra::get("Config", "Retrieve public configuration options");
-const VERSION_VIEW: Extra = Extra::get("Version", "Get running and latest version.");
-const SCHEMA: Extra = Extra::get("Schema", "The OpenAPI document, as YAML or as JSON");
+const fn get(
+    permission: Permission,
+    view_name: &'static str,
+    description: &'static str,
+    success: Success,
+) -> Action {
+    Action::extra("", Method::Get, Route::LIST, permission, view_name, description).answers(success)
+}
 
-/// `GET /root/config/`, open to everybody. Error reporting stays off: a client must not send anything to anyone
-/// because of us.
-pub async fn config(State(app): State<App>, request: Request<Body>) -> Response {
-    answer(app, request, CONFIG.allow(), async |call, connection| {
-        if let Some(key) = crate::auth::bearer(&call.headers) {
-            // Open, but not to wrong credentials.
-            let layout = &call.app.database.layout;
-            crate::auth::authenticate(connection, layout, key, &call.origin.host, call.app.clock.now()).await?;
-        }
-        if let Some(description) = CONFIG.describe(call)? {
-            return Ok(description);
-        }
-        let body = json!({
+/// `GET /root/config/`. Error reporting stays off: a client must not send anything to anyone because of us.
+const CONFIG: ApiView = ApiView {
+    path: "/root/config/",
+    operation: "root_config_retrieve",
+    declared: get(
+        Permission::Public,
+        "Config",
+        "Retrieve public configuration options",
+        Success::One(&CONFIG_COMPONENT),
+    ),
+    run: |_| {
+        Answer::ok(&json!({
             "error_reporting": {
                 "enabled": false,
                 "sentry_dsn": "https://151ba72610234c4c97c5bcff4e1cffd8@authentik.error-reporting.a7k.io/4504163677503489",
@@ -45,92 +53,39 @@ pub async fn config(State(app): State<App>, request: Request<Body>) -> Response 
             "cache_timeout_flows": 300,
             "cache_timeout_policies": 300,
             "cache_timeout_reputation": 300, // clients up to 2025.8 require it
-        });
-        Ok(json_response(StatusCode::OK, &body))
-    })
-    .await
-}
+        }))
+    },
+};
 
-/// `GET /admin/version/`: the version whose contract we keep.
-pub async fn version(State(app): State<App>, request: Request<Body>) -> Response {
-    extra(app, request, &VERSION_VIEW, async |call, _, _| {
-        let version = call.app.database.layout.authentik_version();
-        let body = json!({
-            "version_current": version,
-            "version_latest": version,
-            "version_latest_valid": true,
-            "build_hash": "",
-            "outdated": false,
-            "outpost_outdated": false,
-        });
-        let mut response = json_response(StatusCode::OK, &body);
-        response.headers_mut().insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
-        Ok(response)
-    })
-    .await
-}
-
-static YAML: LazyLock<String> = LazyLock::new(|| openapi::yaml().unwrap_or_default());
-static JSON: LazyLock<Value> = LazyLock::new(openapi::document);
-
-/// `GET /schema/`: the OpenAPI document, YAML unless JSON is asked for; open to everybody.
-pub async fn schema(State(app): State<App>, request: Request<Body>) -> Response {
-    answer_static(app, request, SCHEMA.allow(), async |call| {
-        if let Some(description) = SCHEMA.describe(call)? {
-            return Ok(description);
-        }
-        let accept =
-            call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let format = match call.query.last("format") {
-            Some(format) if !format.is_empty() => format,
-            _ if accept.contains("application/vnd.oai.openapi+json") => "json",
-            _ if accept.contains("yaml") || accept.contains("vnd.oai.openapi") || accept.is_empty() => "yaml",
-            _ if accept.contains("application/json") => "json",
-            _ if accept.contains("*/*") || accept.contains("application/*") => "yaml",
-            _ => return Err(ApiError::NotAcceptable),
-        };
-        let (content_type, body) = match format {
-            "yaml" => ("application/vnd.oai.openapi; charset=utf-8", YAML.clone()),
-            "json" if accept.contains("application/json") => ("application/json", JSON.to_string()),
-            "json" => ("application/vnd.oai.openapi+json; charset=utf-8", JSON.to_string()),
-            _ => return Err(ApiError::NotFound(crate::drf::messages::NOT_FOUND.into())),
-        };
-        Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response())
-    })
-    .await
-}
-
-/// Their operations in the OpenAPI document.
-pub fn document(document: &mut Document) {
-    let read_only = |kind: &str| json!({ "type": kind, "readOnly": true });
-    document.schema(
-        "ErrorReportingConfig",
-        json!({
-            "type": "object",
-            "description": "Config for error reporting",
-            "properties": {
-                "enabled": read_only("boolean"),
-                "sentry_dsn": read_only("string"),
-                "environment": read_only("string"),
-                "send_pii": read_only("boolean"),
-                "traces_sample_rate": { "type": "number", "format": "double", "readOnly": true },
-            },
-            "required": ["enabled", "environment", "send_pii", "sentry_dsn", "traces_sample_rate"],
-        }),
-    );
-    document.schema(
-        "CapabilitiesEnum",
-        json!({
-            "type": "string",
-            "enum": [
-                "can_save_media", "can_save_reports", "can_geo_ip", "can_asn", "can_impersonate", "can_debug",
-                "is_enterprise",
-            ],
-        }),
-    );
-    let integer = json!({ "type": "integer" });
-    document.schema(
-        "Config",
+const CONFIG_COMPONENT: Component = Component {
+    name: "Config",
+    schema: |document| {
+        document.schema(
+            "ErrorReportingConfig",
+            json!({
+                "type": "object",
+                "description": "Config for error reporting",
+                "properties": {
+                    "enabled": read_only("boolean"),
+                    "sentry_dsn": read_only("string"),
+                    "environment": read_only("string"),
+                    "send_pii": read_only("boolean"),
+                    "traces_sample_rate": { "type": "number", "format": "double", "readOnly": true },
+                },
+                "required": ["enabled", "environment", "send_pii", "sentry_dsn", "traces_sample_rate"],
+            }),
+        );
+        document.schema(
+            "CapabilitiesEnum",
+            json!({
+                "type": "string",
+                "enum": [
+                    "can_save_media", "can_save_reports", "can_geo_ip", "can_asn", "can_impersonate", "can_debug",
+                    "is_enterprise",
+                ],
+            }),
+        );
+        let integer = json!({ "type": "integer" });
         json!({
             "type": "object",
             "description": "Serialize authentik Config into DRF Object",
@@ -144,47 +99,94 @@ pub fn document(document: &mut Document) {
             "required": [
                 "cache_timeout", "cache_timeout_flows", "cache_timeout_policies", "capabilities", "error_reporting",
             ],
-        }),
-    );
-    document.get("/root/config/", "root_config_retrieve", CONFIG.description, json!([]), reference("Config"));
-    document.open("/root/config/");
-    let keys = ["version_current", "version_latest", "build_hash"].map(|key| (key, "string"));
-    let flags = ["version_latest_valid", "outdated", "outpost_outdated"].map(|key| (key, "boolean"));
-    let mut required: Vec<_> = keys.iter().chain(&flags).map(|(key, _)| *key).collect();
-    required.sort_unstable();
-    let properties: serde_json::Map<_, _> =
-        keys.iter().chain(&flags).map(|(key, kind)| ((*key).to_owned(), read_only(kind))).collect();
-    document.schema(
+        })
+    },
+};
+
+/// `GET /admin/version/`: the version whose contract we keep.
+const VERSION: ApiView = ApiView {
+    path: "/admin/version/",
+    operation: "admin_version_retrieve",
+    declared: get(
+        Permission::Authenticated,
         "Version",
+        "Get running and latest version.",
+        Success::One(&VERSION_COMPONENT),
+    ),
+    run: |call| {
+        let version = call.app.database.layout.authentik_version();
+        let answer = Answer::ok(&json!({
+            "version_current": version,
+            "version_latest": version,
+            "version_latest_valid": true,
+            "build_hash": "",
+            "outdated": false,
+            "outpost_outdated": false,
+        }))?;
+        Ok(answer.with_header(OUR_VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION"))))
+    },
+};
+
+const VERSION_COMPONENT: Component = Component {
+    name: "Version",
+    schema: |_| {
+        let keys = ["version_current", "version_latest", "build_hash"].map(|key| (key, "string"));
+        let flags = ["version_latest_valid", "outdated", "outpost_outdated"].map(|key| (key, "boolean"));
+        let mut required: Vec<_> = keys.iter().chain(&flags).map(|(key, _)| *key).collect();
+        required.sort_unstable();
+        let properties: serde_json::Map<_, _> =
+            keys.iter().chain(&flags).map(|(key, kind)| ((*key).to_owned(), read_only(kind))).collect();
         json!({
             "type": "object",
-            "description": VERSION_VIEW.description,
+            "description": VERSION.declared.description,
             "properties": properties,
             "required": required,
-        }),
-    );
-    document.get(
-        "/admin/version/",
-        "admin_version_retrieve",
-        VERSION_VIEW.description,
-        json!([]),
-        reference("Version"),
-    );
-    document.schema("FormatEnum", json!({ "type": "string", "enum": ["json", "yaml"] }));
-    let any = json!({ "schema": { "type": "object", "additionalProperties": {} } });
-    let mut operation = openapi::operation(
-        "/schema/",
-        "schema_retrieve",
-        SCHEMA.description,
-        json!([{ "in": "query", "name": "format", "schema": reference("FormatEnum") }]),
-        None,
-        "200",
-        None,
-    );
-    operation["responses"]["200"] = json!({
-        "content": { "application/vnd.oai.openapi": any, "application/vnd.oai.openapi+json": any, "application/json": any },
-        "description": "",
-    });
-    document.operation("/schema/", "get", operation);
-    document.open("/schema/");
+        })
+    },
+};
+
+fn read_only(kind: &str) -> Value {
+    json!({ "type": kind, "readOnly": true })
+}
+
+static YAML: LazyLock<String> = LazyLock::new(|| document::yaml().unwrap_or_default());
+static JSON: LazyLock<String> = LazyLock::new(|| document::document().to_string());
+
+const FORMAT: Choices =
+    Choices { name: "FormatEnum", since: &[], values: &[("json", "json"), ("yaml", "yaml")] };
+
+/// `GET /schema/`: the OpenAPI document, YAML unless JSON is asked for.
+const SCHEMA: ApiView = ApiView {
+    path: "/schema/",
+    operation: "schema_retrieve",
+    declared: get(
+        Permission::Open,
+        "Schema",
+        "The OpenAPI document, as YAML or as JSON",
+        Success::Document(&[
+            "application/vnd.oai.openapi",
+            "application/vnd.oai.openapi+json",
+            "application/json",
+        ]),
+    )
+    .asks(&[Parameter { name: "format", kind: FilterKind::Choice(&FORMAT) }]),
+    run: schema,
+};
+
+fn schema(call: &Call) -> Result<Answer, ApiError> {
+    let accept = call.accept().next().unwrap_or_default();
+    let format = match call.query.last("format") {
+        Some(format) if !format.is_empty() => format,
+        _ if accept.contains("application/vnd.oai.openapi+json") => "json",
+        _ if accept.contains("yaml") || accept.contains("vnd.oai.openapi") || accept.is_empty() => "yaml",
+        _ if accept.contains("application/json") => "json",
+        _ if accept.contains("*/*") || accept.contains("application/*") => "yaml",
+        _ => return Err(ApiError::NotAcceptable),
+    };
+    Ok(match format {
+        "yaml" => Answer::document("application/vnd.oai.openapi; charset=utf-8", YAML.as_str()),
+        "json" if accept.contains("application/json") => Answer::document("application/json", JSON.as_str()),
+        "json" => Answer::document("application/vnd.oai.openapi+json; charset=utf-8", JSON.as_str()),
+        _ => return Err(ApiError::not_found()),
+    })
 }

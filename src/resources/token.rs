@@ -1,10 +1,13 @@
 //! Tokens. Their keys are in no answer but that of `view_key/`.
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{Request, StatusCode};
-use axum::response::Response;
 use chrono::{DateTime, Utc};
+use drf::action::{Component, Method, Route, Success};
+use drf::declaration::{Declaration, Lookup, LookupKind, Table};
+use drf::field::{Choices, DefaultValue, Field, Fields};
+use drf::intake::{Content, Mode};
+use drf::params::{Filter, FilterKind, asc};
+use drf::permission::{Model, Permission};
+use drf::{rules, time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use serde_with::rust::double_option;
@@ -13,20 +16,13 @@ use uuid::Uuid;
 use validator::Validate;
 
 use super::user::{self, User};
-use crate::app::App;
-use crate::audit::{self, Change};
-use crate::auth::Caller;
-use crate::auth::rbac::{Model, Scope};
-use crate::db::bootstrap;
-use crate::drf::field::{Choices, DefaultValue, Field};
-use crate::drf::intake::{Content, Mode};
-use crate::drf::json::Dictionary;
-use crate::drf::openapi::{Document, lookup_parameter, reference};
-use crate::drf::params::{Filter, FilterKind, Order, asc};
-use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Table, View};
-use crate::drf::viewset::{self, Extra, extra};
-use crate::drf::{messages, rules, time};
-use crate::error::{ApiError, json_response};
+use crate::auth::{Caller, Scope};
+use crate::authentik::{Change, FlowPart, Written};
+use crate::contract::duration::parse_timedelta;
+use crate::contract::messages;
+use crate::db::{Dictionary, bootstrap};
+use crate::error::ApiError;
+use crate::views::{Action, Answer, Check, Context, Preparation, Request, Resource};
 
 /// What a token is for.
 pub const INTENT: Choices = Choices {
@@ -75,128 +71,74 @@ pub struct TokenInput {
     expires: Option<Option<DateTime<Utc>>>,
 }
 
+const MANAGED: Field = Field::text("managed")
+    .nullable()
+    .default(DefaultValue::Null)
+    .filter()
+    .unique("Token with this Managed by authentik already exists.")
+    .label("Managed by authentik");
+const INTENT_FIELD: Field =
+    Field::choice("intent", &INTENT).default(DefaultValue::Text("verification")).filter();
+const USER: Field = Field::foreign_key("user", "user_id", &user::TARGET);
+const EXPIRES: Field = Field::datetime("expires").nullable().default(DefaultValue::Null).filter();
+const EXPIRING: Field = Field::boolean("expiring").default(DefaultValue::Boolean(true)).filter();
+const KEY: Field = Field::text("key").internal();
+
 impl Resource for Token {
-    const MODEL: Model = MODEL;
-    const PATH: &'static str = "/core/tokens/";
-    const OPERATION: &'static str = "core_tokens";
-    const VIEW_NAME: &'static str = "Token";
-    const TABLE: Table = Table {
-        name: "authentik_core_token",
-        pk: "token_uuid",
-        parent: None,
-        joins: " JOIN authentik_core_user u ON u.id = t.user_id",
+    const DECLARATION: &'static Declaration = &Declaration {
+        path: "/core/tokens/",
+        operation: "core_tokens",
+        fields: Fields::new(&[
+            Field::uuid("pk").column("token_uuid").read_only().label("Token uuid"),
+            MANAGED,
+            Field::slug("identifier")
+                .required()
+                .max_length(255)
+                .filter()
+                .unique("Token with this identifier already exists."),
+            INTENT_FIELD,
+            USER,
+            Field::nested("user_obj", "User", user::FIELDS),
+            Field::text("description").blank().default(DefaultValue::Text("")).filter(),
+            EXPIRES,
+            EXPIRING,
+            KEY,
+        ]),
+        lookup: Lookup {
+            parameter: "identifier",
+            expression: "t.identifier",
+            kind: LookupKind::Text,
+            description: "",
+        },
+        filters: &[Filter { name: "user__username", expression: "u.username", kind: FilterKind::Text }],
+        search: &["t.identifier", "t.intent", "u.username", "t.description"],
+        default_order: &[asc("identifier"), asc("expires")],
+        ..Declaration::of(
+            MODEL,
+            Table {
+                name: "authentik_core_token",
+                pk: "token_uuid",
+                parent: None,
+                joins: " JOIN authentik_core_user u ON u.id = t.user_id",
+            },
+        )
     };
-    const FIELDS: &'static [Field] = &[
-        Field::uuid("pk").column("token_uuid").read_only().label("Token uuid"),
-        Field::text("managed")
-            .nullable()
-            .default(DefaultValue::Null)
-            .filter()
-            .unique("Token with this Managed by authentik already exists.")
-            .label("Managed by authentik"),
-        Field::slug("identifier")
-            .required()
-            .max_length(255)
-            .filter()
-            .unique("Token with this identifier already exists."),
-        Field::choice("intent", &INTENT).default(DefaultValue::Text("verification")).filter(),
-        Field::foreign_key("user", "user_id", &user::TARGET),
-        Field::nested("user_obj", "User", User::FIELDS),
-        Field::text("description").blank().default(DefaultValue::Text("")).filter(),
-        Field::datetime("expires").nullable().default(DefaultValue::Null).filter(),
-        Field::boolean("expiring").default(DefaultValue::Boolean(true)).filter(),
-        Field::text("key").internal(),
+    /// Everybody may make tokens: of their own.
+    const ACTIONS: &'static [Action<Self>] = &[
+        Action::LIST,
+        Action::CREATE.for_whom(Permission::Authenticated),
+        Action::RETRIEVE,
+        Action::UPDATE,
+        Action::PARTIAL_UPDATE,
+        Action::DESTROY,
+        Action::USED_BY,
     ];
-    const LOOKUP: Lookup = Lookup {
-        parameter: "identifier",
-        expression: "t.identifier",
-        kind: LookupKind::Text,
-        description: "",
-    };
-    const FILTERS: &'static [Filter] =
-        &[Filter { name: "user__username", expression: "u.username", kind: FilterKind::Text }];
-    const SEARCH: &'static [&'static str] = &["t.identifier", "t.intent", "u.username", "t.description"];
-    const DEFAULT_ORDER: &'static [Order] = &[asc("identifier"), asc("expires")];
+    const EXTRA_ACTIONS: &'static [Action<Self>] = &[VIEW_KEY];
     type Input = TokenInput;
     type Key = Uuid;
 
     fn pk(&self) -> Uuid {
         self.pk
-    }
-
-    fn scope(caller: &Caller) -> Scope {
-        caller.scope_with_own(&MODEL, "t.user_id")
-    }
-
-    /// Everybody may make tokens: of their own.
-    fn may_create(_caller: &Caller) -> Result<(), ApiError> {
-        Ok(())
-    }
-
-    fn owned_by(&self, caller: &Caller) -> bool {
-        self.user == caller.id
-    }
-
-    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
-        let caller = check.view.caller;
-        let asked = input.user.flatten();
-        let user = match check.row {
-            Some(token) => token.user,
-            // Superusers make tokens for others; nobody gives one away.
-            None => asked.filter(|_| caller.superuser).unwrap_or(caller.id),
-        };
-        let intent = input.intent.as_deref().or(check.row.map(|token| token.intent.as_str())).unwrap_or(API);
-        if check.mode == Mode::Create {
-            check.draft.set("user", Content::Integer(user));
-            check.draft.set("intent", Content::Text(intent.to_owned()));
-            check.draft.set("key", Content::Text(bootstrap::generate_key()));
-            if !caller.superuser {
-                let expiring = tokens_expire(check, caller.id).await?;
-                check.draft.set("expiring", Content::Boolean(expiring));
-            }
-        } else if asked.is_some_and(|asked| asked != user) {
-            check.errors.add("user", messages::TOKEN_USER);
-        }
-        if !check.errors.is_empty() {
-            return Ok(());
-        }
-        if input.intent.is_some() && !matches!(intent, API | APP_PASSWORD) {
-            check.errors.add("intent", messages::invalid_intent(intent));
-            return Ok(());
-        }
-        let expires = match input.expires {
-            // The life of an API token isn't the client's to choose.
-            _ if intent == API => None,
-            Some(expires) => expires,
-            None => check.row.and_then(|token| token.expires),
-        };
-        if let (APP_PASSWORD, Some(Some(expires))) = (intent, input.expires) {
-            let latest = latest_expiry(check, user).await?;
-            if expires > latest {
-                check.errors.add("expires", messages::token_lifetime(&latest));
-            }
-        }
-        // authentik gives every saved row that would have no expiry the default duration.
-        let expiring = match check.draft.get("expiring") {
-            Some(Content::Boolean(expiring)) => *expiring,
-            _ => check.row.is_none_or(|token| token.expiring),
-        };
-        if expires.is_none() && (expiring || intent == API) {
-            check.draft.set("expires", Content::DateTime(check.view.default_expiry()));
-        }
-        Ok(())
-    }
-
-    async fn attach(
-        view: View<'_>,
-        connection: &mut PgConnection,
-        rows: &mut [Self],
-    ) -> Result<(), ApiError> {
-        let users = user::load(view, connection, rows.iter().map(|row| row.user).collect()).await?;
-        for row in rows {
-            row.user_obj = users.get(&row.user).cloned();
-        }
-        Ok(())
     }
 
     fn name(&self) -> String {
@@ -206,62 +148,150 @@ impl Resource for Token {
         let expires = self.expires.as_ref().map_or_else(|| "None".to_owned(), time::python_str);
         format!("{} (expires={expires})", self.identifier)
     }
+
+    fn scope(caller: &Caller) -> Scope {
+        caller.scope_with_own(&MODEL, "t.user_id")
+    }
+
+    fn owned_by(&self, caller: &Caller) -> bool {
+        self.user == caller.id
+    }
+
+    async fn prepare(preparation: &mut Preparation<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
+        let (context, row) = (preparation.context, preparation.row);
+        let (caller, intent) = (context.caller, intent(row, input).to_owned());
+        if preparation.mode == Mode::Create {
+            preparation.draft.set(&USER, Content::Integer(user(row, input, caller)));
+            preparation.draft.set(&INTENT_FIELD, Content::Text(intent.clone()));
+            preparation.draft.set(&KEY, Content::Text(bootstrap::generate_key()));
+            if !caller.superuser {
+                let expiring = tokens_expire(preparation.connection, caller.id).await?;
+                preparation.draft.set(&EXPIRING, Content::Boolean(expiring));
+            }
+        }
+        let expires = match input.expires {
+            // The life of an API token isn't the client's to choose.
+            _ if intent == API => None,
+            Some(expires) => expires,
+            None => row.and_then(|token| token.expires),
+        };
+        // authentik gives every saved row that would have no expiry the default duration.
+        let expiring = match preparation.draft.get(&EXPIRING) {
+            Some(Content::Boolean(expiring)) => *expiring,
+            _ => row.is_none_or(|token| token.expiring),
+        };
+        if expires.is_none() && (expiring || intent == API) {
+            preparation.draft.set(&EXPIRES, Content::DateTime(context.default_expiry()));
+        }
+        Ok(())
+    }
+
+    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
+        let (intent, user) = (intent(check.row, input), user(check.row, input, check.context.caller));
+        if check.mode != Mode::Create && input.user.flatten().is_some_and(|asked| asked != user) {
+            check.errors.add(&USER, messages::TOKEN_USER);
+        }
+        if !check.errors.is_empty() {
+            return Ok(());
+        }
+        if input.intent.is_some() && !matches!(intent, API | APP_PASSWORD) {
+            check.errors.add(&INTENT_FIELD, messages::invalid_intent(intent));
+            return Ok(());
+        }
+        if let (APP_PASSWORD, Some(Some(expires))) = (intent, input.expires) {
+            let latest = latest_expiry(check.context, check.connection, user).await?;
+            if expires > latest {
+                check.errors.add(&EXPIRES, messages::token_lifetime(&latest));
+            }
+        }
+        Ok(())
+    }
+
+    async fn attach(
+        context: Context<'_>,
+        connection: &mut PgConnection,
+        rows: &mut [Self],
+    ) -> Result<(), ApiError> {
+        let users = user::load(context, connection, rows.iter().map(|row| row.user).collect()).await?;
+        for row in rows {
+            row.user_obj = users.get(&row.user).cloned();
+        }
+        Ok(())
+    }
+}
+
+/// Whose token it is: superusers make tokens for others; nobody gives one away.
+fn user(row: Option<&Token>, input: &TokenInput, caller: &Caller) -> i32 {
+    match row {
+        Some(token) => token.user,
+        None => input.user.flatten().filter(|_| caller.superuser).unwrap_or(caller.id),
+    }
+}
+
+/// What it is for once it is written.
+fn intent<'a>(row: Option<&'a Token>, input: &'a TokenInput) -> &'a str {
+    input.intent.as_deref().or(row.map(|token| token.intent.as_str())).unwrap_or(API)
 }
 
 /// Whether the tokens that a user makes expire: unless an attribute says that they don't.
-async fn tokens_expire(check: &mut Check<'_, Token>, user: i32) -> Result<bool, ApiError> {
-    let attributes = own_attributes(check, user).await?;
+async fn tokens_expire(connection: &mut PgConnection, user: i32) -> Result<bool, ApiError> {
+    let attributes = own_attributes(connection, user).await?;
     Ok(attributes.0.get("goauthentik.io/user/token-expires") != Some(&Value::Bool(false)))
 }
 
 /// # Errors
 /// 409 for a user who was deleted meanwhile.
-async fn own_attributes(check: &mut Check<'_, Token>, user: i32) -> Result<Dictionary, ApiError> {
+async fn own_attributes(connection: &mut PgConnection, user: i32) -> Result<Dictionary, ApiError> {
     let select = sqlx::query_scalar("SELECT attributes FROM authentik_core_user WHERE id = $1");
-    select.bind(user).fetch_optional(&mut *check.connection).await?.ok_or(ApiError::Conflict)
+    select.bind(user).fetch_optional(connection).await?.ok_or(ApiError::Conflict)
 }
 
 /// When an app password of `user` has to end: after the duration in the attributes of the user and the groups, or the
 /// default one.
-async fn latest_expiry(check: &mut Check<'_, Token>, user: i32) -> Result<DateTime<Utc>, ApiError> {
-    let groups = user::all_groups(&check.view.app.database.layout, check.connection, user).await?;
-    let own = own_attributes(check, user).await?;
+async fn latest_expiry(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    user: i32,
+) -> Result<DateTime<Utc>, ApiError> {
+    let groups = user::all_groups(&context.app.database.layout, connection, user).await?;
+    let own = own_attributes(connection, user).await?;
     let attributes = user::group_attributes(&groups, &own);
     let duration = attributes.get("goauthentik.io/user/token-maximum-lifetime").and_then(Value::as_str);
-    let latest =
-        duration.and_then(rules::parse_timedelta).map(|duration| check.view.app.clock.after(duration));
-    Ok(latest.unwrap_or_else(|| check.view.default_expiry()))
+    let latest = duration.and_then(parse_timedelta).map(|duration| context.app.clock.after(duration));
+    Ok(latest.unwrap_or_else(|| context.default_expiry()))
 }
 
-const VIEW_KEY: Extra = Extra::get("View key", "Return token key and log access").on_object();
+const TOKEN_VIEW: Component = Component {
+    name: "TokenView",
+    schema: |document| {
+        const FIELDS: Fields = Fields::new(&[Field::text("key").read_only()]);
+        document.fields("Show token's current key", FIELDS)
+    },
+};
 
-/// `GET /core/tokens/{identifier}/view_key/`: the secret itself.
-pub async fn view_key(State(app): State<App>, request: Request<Body>) -> Response {
-    extra(app, request, &VIEW_KEY, async |call, connection, caller| {
-        let token = viewset::find::<Token>(call, connection, caller, false).await?;
-        if !token.owned_by(caller) {
-            caller.require_on(connection, &MODEL, PERMISSIONS[0], &token.pk.to_string()).await?;
-        }
-        let key: String = sqlx::query_scalar("SELECT key FROM authentik_core_token WHERE token_uuid = $1")
-            .bind(token.pk)
-            .fetch_one(&mut *connection)
-            .await?;
-        let view = call.view(caller);
-        audit::record(view, connection, Change::SecretViewed, &MODEL, token.pk, &token.name()).await?;
-        Ok(json_response(StatusCode::OK, &json!({ "key": key })))
-    })
-    .await
-}
+/// `GET /core/tokens/{identifier}/view_key/`: the secret itself. authentik keeps an event of it.
+const VIEW_KEY: Action<Token> = Action::on_object(
+    drf::Action::extra(
+        "view_key_retrieve",
+        Method::Get,
+        Route { detail: true, url_path: "view_key" },
+        Permission::Codename(PERMISSIONS[0]),
+        "View key",
+        "Return token key and log access",
+    )
+    .answers(Success::One(&TOKEN_VIEW))
+    .writes(),
+    |request, token| Box::pin(view_key(request, token)),
+);
 
-/// Its operation in the OpenAPI document.
-pub fn document(document: &mut Document) {
-    const VIEW: &[Field] = &[Field::text("key").read_only()];
-    document.component("TokenView", "Show token's current key", VIEW);
-    document.get(
-        "/core/tokens/{identifier}/view_key/",
-        "core_tokens_view_key_retrieve",
-        VIEW_KEY.description,
-        json!([lookup_parameter::<Token>()]),
-        reference("TokenView"),
-    );
+async fn view_key(request: Request<'_>, token: Token) -> Result<Answer, ApiError> {
+    let Request { context, connection, .. } = request;
+    let key: String = sqlx::query_scalar("SELECT key FROM authentik_core_token WHERE token_uuid = $1")
+        .bind(token.pk)
+        .fetch_one(&mut *connection)
+        .await?;
+    let (change, name) = (Change::SecretViewed, token.name());
+    let written = Written { change, model: MODEL, pk: token.pk, name: &name, part: FlowPart::None };
+    context.trace.wrote(connection, &written).await?;
+    Answer::ok(&json!({ "key": key }))
 }

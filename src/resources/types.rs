@@ -1,9 +1,10 @@
 //! The rows with which authentik lists what can be chosen or created.
 
+use drf::action::Component;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::stage_types::StageType;
+use crate::contract::stage_types::StageType;
 use crate::email_templates::Template;
 
 /// A template or a type.
@@ -49,17 +50,20 @@ impl TypeCreate {
 }
 
 /// The rows in the OpenAPI document.
-pub fn schema() -> Value {
-    let string = json!({ "type": "string" });
-    let boolean = json!({ "type": "boolean", "default": false });
-    json!({
-        "type": "object",
-        "description": "Types of an object that can be created",
-        "properties": {
-            "name": string, "description": string, "component": string, "model_name": string,
-            "icon_url": { "type": "string", "nullable": true },
-            "requires_enterprise": boolean, "deprecated": boolean,
-        },
-        "required": ["component", "description", "model_name", "name"],
-    })
-}
+pub const TYPE_CREATE: Component = Component {
+    name: "TypeCreate",
+    schema: |_| {
+        let string = json!({ "type": "string" });
+        let boolean = json!({ "type": "boolean", "default": false });
+        json!({
+            "type": "object",
+            "description": "Types of an object that can be created",
+            "properties": {
+                "name": string, "description": string, "component": string, "model_name": string,
+                "icon_url": { "type": "string", "nullable": true },
+                "requires_enterprise": boolean, "deprecated": boolean,
+            },
+            "required": ["component", "description", "model_name", "name"],
+        })
+    },
+};

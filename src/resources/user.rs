@@ -3,28 +3,27 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use drf::declaration::{Declaration, Lookup, LookupKind, Table};
+use drf::field::{Choices, DefaultValue, Field, Fields, Key, Schema, Target, Through};
+use drf::intake::{Content, Mode};
+use drf::params::{Filter, FilterKind, asc};
+use drf::permission::Model;
+use drf::{rules, time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::{FromRow, PgConnection, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use validator::Validate;
 
-use super::group;
 use super::role::{self, HeldRole, Role};
-use super::used_by::{self, Used, UsedBy};
-use crate::auth::rbac::Model;
-use crate::db::links::Links;
-use crate::db::{Layout, bootstrap, cascade};
-use crate::drf::errors::NON_FIELD_ERRORS;
-use crate::drf::field::{Choices, DefaultValue, Field, Key, Schema, Target};
-use crate::drf::intake::{Content, Mode};
-use crate::drf::json::Dictionary;
-use crate::drf::params::{Filter, FilterKind, Order, asc};
-use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Save, Table, View};
-use crate::drf::sql;
-use crate::drf::{messages, rules, time, viewset};
+use super::{group, me, used_by};
+use crate::contract::messages;
+use crate::contract::rules as authentik_rules;
+use crate::db::{Dictionary, Layout, Sql, bootstrap, statements};
 use crate::error::ApiError;
+use crate::views::used_by::Relation;
+use crate::views::{Action, Check, Context, Preparation, Resource, Save};
 
 /// Names and permissions.
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "User", model: "user" };
@@ -77,7 +76,7 @@ impl PartialUser {
         u.attributes AS user_attributes";
 
     /// The fields, for documents about them.
-    pub const FIELDS: &'static [Field] = &[
+    pub const FIELDS: Fields = Fields::new(&[
         Field::serial("pk").label("ID"),
         Field::text("username").required().max_length(150)
             .help("Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only."),
@@ -89,7 +88,7 @@ impl PartialUser {
         Field::email("email").blank().max_length(254).label("Email address"),
         Field::dictionary("attributes"),
         Field::text("uid").read_only(),
-    ];
+    ]);
 
     /// The key.
     pub fn pk(&self) -> i32 {
@@ -152,7 +151,7 @@ pub struct User {
 pub struct UserInput {
     #[validate(custom(function = rules::email))]
     email: Option<String>,
-    #[validate(custom(function = rules::user_path))]
+    #[validate(custom(function = authentik_rules::user_path))]
     path: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -168,13 +167,13 @@ struct PartialGroup {
     attributes: Dictionary,
 }
 
-const PARTIAL_GROUP: &[Field] = &[
+const PARTIAL_GROUP: Fields = Fields::new(&[
     Field::uuid("pk").read_only().label("Group uuid"),
     Field::computed("num_pk", Schema::Integer),
     Field::text("name").required(),
     Field::boolean("is_superuser"),
     Field::dictionary("attributes"),
-];
+]);
 
 /// Whether the user `t` is in a superusers' group, directly or through its ancestors.
 const IS_SUPERUSER: &str = "(EXISTS (WITH RECURSIVE up (id) AS (\
@@ -186,98 +185,117 @@ const fn at(name: &'static str, expression: &'static str, kind: FilterKind) -> F
     Filter { name, expression, kind }
 }
 
+const USERNAME: Field =
+    Field::text("username").required().max_length(150).filter().unique(drf::messages::UNIQUE);
+const IS_ACTIVE: Field =
+    Field::boolean("is_active").default(DefaultValue::Boolean(true)).filter().label("Active").help(
+        "Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+    );
+const DATE_JOINED: Field = Field::datetime("date_joined").read_only().filter();
+const TYPE: Field = Field::choice("type", &USER_TYPE).default(DefaultValue::Text("internal"));
+const UUID: Field = Field::uuid("uuid").read_only().filter();
+const PASSWORD_CHANGE_DATE: Field = Field::datetime("password_change_date").read_only();
+const LAST_UPDATED: Field = Field::datetime("last_updated").read_only().filter();
+const PASSWORD: Field = Field::text("password").max_length(128).internal();
+const GROUPS: Through = Through { table: "{user_groups}", holder: "user_id", held: "group_id", key: None };
+const ROLES: Through =
+    Through { table: "authentik_core_user_roles", holder: "user_id", held: "role_id", key: None };
+
+/// The fields.
+pub const FIELDS: Fields = Fields::new(&[
+    Field::serial("pk").column("id").label("ID"),
+    USERNAME,
+    Field::text("name").required().blank().filter().help("User's display name."),
+    IS_ACTIVE,
+    Field::datetime("last_login").nullable().default(DefaultValue::Null).filter(),
+    DATE_JOINED,
+    Field::computed("is_superuser", Schema::Boolean),
+    Field::many("groups", &group::TARGET, &GROUPS).emptied_by_put(),
+    Field::nested_list("groups_obj", "PartialGroup", PARTIAL_GROUP).read_only().nullable(),
+    Field::many("roles", &role::TARGET, &ROLES).emptied_by_put(),
+    Field::nested_list("roles_obj", "Role", role::FIELDS).read_only().nullable(),
+    Field::email("email")
+        .blank()
+        .max_length(254)
+        .default(DefaultValue::Text(""))
+        .filter()
+        .label("Email address"),
+    Field::computed("avatar", Schema::String),
+    Field::dictionary("attributes").default(DefaultValue::EmptyObject),
+    Field::computed("uid", Schema::String),
+    Field::text("path").default(DefaultValue::Text("users")).filter(),
+    TYPE,
+    UUID,
+    PASSWORD_CHANGE_DATE,
+    LAST_UPDATED,
+    PASSWORD,
+    Field::text("first_name").max_length(150).default(DefaultValue::Text("")).internal(),
+    Field::text("last_name").max_length(150).default(DefaultValue::Text("")).internal(),
+]);
+
 impl Resource for User {
-    const MODEL: Model = MODEL;
-    const PATH: &'static str = "/core/users/";
-    const OPERATION: &'static str = "core_users";
-    const VIEW_NAME: &'static str = "User";
-    const TABLE: Table = Table { name: "authentik_core_user", pk: "id", parent: None, joins: "" };
-    const FIELDS: &'static [Field] = &[
-        Field::serial("pk").column("id").label("ID"),
-        Field::text("username").required().max_length(150).filter().unique(messages::UNIQUE),
-        Field::text("name").required().blank().filter().help("User's display name."),
-        Field::boolean("is_active").default(DefaultValue::Boolean(true)).filter().label("Active").help(
-            "Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
-        ),
-        Field::datetime("last_login").nullable().default(DefaultValue::Null).filter(),
-        Field::datetime("date_joined").read_only().filter(),
-        Field::computed("is_superuser", Schema::Boolean),
-        Field::many("groups", &group::TARGET).emptied_by_put(),
-        Field::nested_list("groups_obj", "PartialGroup", PARTIAL_GROUP).read_only().nullable(),
-        Field::many("roles", &role::TARGET).emptied_by_put(),
-        Field::nested_list("roles_obj", "Role", role::FIELDS).read_only().nullable(),
-        Field::email("email")
-            .blank()
-            .max_length(254)
-            .default(DefaultValue::Text(""))
-            .filter()
-            .label("Email address"),
-        Field::computed("avatar", Schema::String),
-        Field::dictionary("attributes").default(DefaultValue::EmptyObject),
-        Field::computed("uid", Schema::String),
-        Field::text("path").default(DefaultValue::Text("users")).filter(),
-        Field::choice("type", &USER_TYPE).default(DefaultValue::Text("internal")),
-        Field::uuid("uuid").read_only().filter(),
-        Field::datetime("password_change_date").read_only(),
-        Field::datetime("last_updated").read_only().filter(),
-        Field::text("password").max_length(128).internal(),
-        Field::text("first_name").max_length(150).default(DefaultValue::Text("")).internal(),
-        Field::text("last_name").max_length(150).default(DefaultValue::Text("")).internal(),
-    ];
-    const LOOKUP: Lookup = Lookup {
-        parameter: "id",
-        expression: "t.id",
-        kind: LookupKind::Integer,
-        description: "A unique integer value identifying this User.",
+    const DECLARATION: &'static Declaration = &Declaration {
+        path: "/core/users/",
+        operation: "core_users",
+        fields: FIELDS,
+        lookup: Lookup {
+            parameter: "id",
+            expression: "t.id",
+            kind: LookupKind::Integer,
+            description: "A unique integer value identifying this User.",
+        },
+        filters: &[
+            at("is_superuser", IS_SUPERUSER, FilterKind::Boolean),
+            at("type", "t.type = ANY({})", FilterKind::Choices(&USER_TYPE)),
+            at("path_startswith", "starts_with(t.path, {})", FilterKind::Text),
+            at("attributes", "t.attributes @> {}", FilterKind::Attributes),
+            at("last_login__lt", "t.last_login < {}", FilterKind::DateTime),
+            at("last_login__gt", "t.last_login > {}", FilterKind::DateTime),
+            at("last_login__isnull", "(t.last_login IS NULL)", FilterKind::Boolean),
+            at("date_joined__lt", "t.date_joined < {}", FilterKind::DateTime),
+            at("date_joined__gt", "t.date_joined > {}", FilterKind::DateTime),
+            at("last_updated__lt", "t.last_updated < {}", FilterKind::DateTime),
+            at("last_updated__gt", "t.last_updated > {}", FilterKind::DateTime),
+            at(
+                "groups_by_name",
+                "EXISTS (SELECT 1 FROM {user_groups} m JOIN authentik_core_group g ON g.group_uuid = m.group_id \
+                 WHERE m.user_id = t.id AND g.name = ANY({}))",
+                FilterKind::Texts,
+            ),
+            at(
+                "groups_by_pk",
+                "EXISTS (SELECT 1 FROM {user_groups} m WHERE m.user_id = t.id AND m.group_id = ANY({}))",
+                FilterKind::Uuids,
+            ),
+            at(
+                "roles_by_name",
+                "EXISTS (SELECT 1 FROM authentik_core_user_roles m JOIN authentik_rbac_role r ON r.uuid = m.role_id \
+                 WHERE m.user_id = t.id AND r.name = ANY({}))",
+                FilterKind::Texts,
+            ),
+            at(
+                "roles_by_pk",
+                "EXISTS (SELECT 1 FROM authentik_core_user_roles m WHERE m.user_id = t.id AND m.role_id = ANY({}))",
+                FilterKind::Uuids,
+            ),
+        ],
+        autocomplete: Some(autocomplete),
+        includes: &[("include_groups", true), ("include_roles", true)],
+        // All but ANONYMOUS.
+        rows: "t.username <> 'AnonymousUser'",
+        search: &["t.email", "t.name", "t.uuid", "t.username"],
+        default_order: &[asc("username")],
+        extra_columns: ", \
+            ARRAY(SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id ORDER BY m.id) AS groups, \
+            ARRAY(SELECT m.role_id FROM authentik_core_user_roles m WHERE m.user_id = t.id ORDER BY m.id) AS roles, \
+            (EXISTS (WITH RECURSIVE up (id) AS (\
+              SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id UNION \
+              SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
+            ) SELECT 1 FROM up JOIN authentik_core_group g ON g.group_uuid = up.id WHERE g.is_superuser)) AS is_superuser",
+        ..Declaration::of(MODEL, Table { name: "authentik_core_user", pk: "id", parent: None, joins: "" })
     };
-    const FILTERS: &'static [Filter] = &[
-        at("is_superuser", IS_SUPERUSER, FilterKind::Boolean),
-        at("type", "t.type = ANY({})", FilterKind::Choices(&USER_TYPE)),
-        at("path_startswith", "starts_with(t.path, {})", FilterKind::Text),
-        at("attributes", "t.attributes @> {}", FilterKind::Attributes),
-        at("last_login__lt", "t.last_login < {}", FilterKind::DateTime),
-        at("last_login__gt", "t.last_login > {}", FilterKind::DateTime),
-        at("last_login__isnull", "(t.last_login IS NULL)", FilterKind::Boolean),
-        at("date_joined__lt", "t.date_joined < {}", FilterKind::DateTime),
-        at("date_joined__gt", "t.date_joined > {}", FilterKind::DateTime),
-        at("last_updated__lt", "t.last_updated < {}", FilterKind::DateTime),
-        at("last_updated__gt", "t.last_updated > {}", FilterKind::DateTime),
-        at(
-            "groups_by_name",
-            "EXISTS (SELECT 1 FROM {user_groups} m JOIN authentik_core_group g ON g.group_uuid = m.group_id \
-             WHERE m.user_id = t.id AND g.name = ANY({}))",
-            FilterKind::Texts,
-        ),
-        at(
-            "groups_by_pk",
-            "EXISTS (SELECT 1 FROM {user_groups} m WHERE m.user_id = t.id AND m.group_id = ANY({}))",
-            FilterKind::Uuids,
-        ),
-        at(
-            "roles_by_name",
-            "EXISTS (SELECT 1 FROM authentik_core_user_roles m JOIN authentik_rbac_role r ON r.uuid = m.role_id \
-             WHERE m.user_id = t.id AND r.name = ANY({}))",
-            FilterKind::Texts,
-        ),
-        at(
-            "roles_by_pk",
-            "EXISTS (SELECT 1 FROM authentik_core_user_roles m WHERE m.user_id = t.id AND m.role_id = ANY({}))",
-            FilterKind::Uuids,
-        ),
-    ];
-    const AUTOCOMPLETE: Option<fn() -> Map<String, Value>> = Some(autocomplete);
-    const INCLUDES: &'static [(&'static str, bool)] = &[("include_groups", true), ("include_roles", true)];
-    // All but ANONYMOUS.
-    const ROWS: &'static str = "t.username <> 'AnonymousUser'";
-    const SEARCH: &'static [&'static str] = &["t.email", "t.name", "t.uuid", "t.username"];
-    const DEFAULT_ORDER: &'static [Order] = &[asc("username")];
-    const EXTRA_COLUMNS: &'static str = ", \
-        ARRAY(SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id ORDER BY m.id) AS groups, \
-        ARRAY(SELECT m.role_id FROM authentik_core_user_roles m WHERE m.user_id = t.id ORDER BY m.id) AS roles, \
-        (EXISTS (WITH RECURSIVE up (id) AS (\
-          SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id UNION \
-          SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
-        ) SELECT 1 FROM up JOIN authentik_core_group g ON g.group_uuid = up.id WHERE g.is_superuser)) AS is_superuser";
+    const EXTRA_ACTIONS: &'static [Action<Self>] = &[me::ME];
+    const USED_BY: &'static [Relation] = used_by::USER;
     type Input = UserInput;
     type Key = i32;
 
@@ -285,60 +303,65 @@ impl Resource for User {
         self.pk
     }
 
-    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
-        let (app, draft) = (check.view.app, &mut check.draft);
-        // Taken in every authentik, by the user that ROWS hides.
-        if draft.get("username") == Some(&Content::Text(ANONYMOUS.into())) && !check.errors.has("username") {
-            check.errors.add("username", messages::UNIQUE);
-        }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn prepare(preparation: &mut Preparation<'_, Self>, _input: &Self::Input) -> Result<(), ApiError> {
+        let (app, draft) = (preparation.context.app, &mut preparation.draft);
         let now = Content::DateTime(app.clock.now());
-        if check.mode == Mode::Create {
-            draft.set("password", Content::Text(bootstrap::unusable_password()));
-            draft.set("uuid", Content::Uuid(app.ids.next()));
-            draft.set("date_joined", now.clone());
-            draft.set("password_change_date", now.clone());
+        if preparation.mode == Mode::Create {
+            draft.set(&PASSWORD, Content::Text(bootstrap::unusable_password()));
+            draft.set(&UUID, Content::Uuid(app.ids.next()));
+            draft.set(&DATE_JOINED, now.clone());
+            draft.set(&PASSWORD_CHANGE_DATE, now.clone());
         }
-        draft.set("last_updated", now);
+        draft.set(&LAST_UPDATED, now);
+        Ok(())
+    }
+
+    async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
+        // Taken in every authentik, by the user that the declared rows leave out.
+        if check.draft.get(&USERNAME) == Some(&Content::Text(ANONYMOUS.into()))
+            && !check.errors.has(&USERNAME)
+        {
+            check.errors.add(&USERNAME, drf::messages::UNIQUE);
+        }
         let is_internal = |kind: &str| kind == INTERNAL_SERVICE_ACCOUNT;
         let stored = check.row.map(|user| is_internal(&user.kind));
         match (stored, input.kind.as_deref().map(is_internal)) {
-            (None, Some(true)) => check.errors.add("type", messages::NO_INTERNAL_SERVICE_ACCOUNT),
-            (Some(true), Some(false)) => check.errors.add("type", messages::STAYS_INTERNAL_SERVICE_ACCOUNT),
+            (None, Some(true)) => check.errors.add(&TYPE, messages::NO_INTERNAL_SERVICE_ACCOUNT),
+            (Some(true), Some(false)) => check.errors.add(&TYPE, messages::STAYS_INTERNAL_SERVICE_ACCOUNT),
             (Some(true), _) if check.errors.is_empty() => {
-                check.errors.add(NON_FIELD_ERRORS, messages::INTERNAL_SERVICE_ACCOUNT);
+                check.errors.add_non_field(messages::INTERNAL_SERVICE_ACCOUNT);
             }
             _ => {}
         }
         Ok(())
     }
 
-    async fn saved(save: &mut Save<'_, i32>, _input: &Self::Input) -> Result<(), ApiError> {
-        let layout = &save.view.app.database.layout;
-        if let Some(groups) = save.draft.keys::<Uuid>("groups") {
-            let links = Links { table: layout.user_groups(), holder: "user_id", held: "group_id" };
-            links.replace(save.connection, save.pk, &groups).await?;
-        }
-        if let Some(roles) = save.draft.keys::<Uuid>("roles") {
-            let links = Links { table: "authentik_core_user_roles", holder: "user_id", held: "role_id" };
-            links.replace(save.connection, save.pk, &roles).await?;
-        }
-        if save.mode == Mode::Partial && layout.is_attached() && !is_active(save).await? {
-            end_sessions(save.view, save.connection, save.pk).await?;
+    async fn saved(save: &mut Save<'_, Self>, _input: &Self::Input) -> Result<(), ApiError> {
+        let is_active = match save.draft.get(&IS_ACTIVE) {
+            Some(Content::Boolean(is_active)) => *is_active,
+            _ => save.before.is_none_or(|user| user.is_active),
+        };
+        if save.mode == Mode::Partial && !is_active {
+            save.context.trace.logged_out(save.connection, save.pk).await?;
         }
         Ok(())
     }
 
     async fn attach(
-        view: View<'_>,
+        context: Context<'_>,
         connection: &mut PgConnection,
         rows: &mut [Self],
     ) -> Result<(), ApiError> {
-        let asks = |name| !rows.is_empty() && viewset::included::<Self>(view.query, name);
+        let asks = |name| !rows.is_empty() && Self::DECLARATION.included(context.query, name);
         let (with_groups, with_roles) = (asks("include_groups"), asks("include_roles"));
-        let mut groups = if with_groups { groups(view, connection, rows).await? } else { HashMap::new() };
+        let mut groups = if with_groups { groups(context, connection, rows).await? } else { HashMap::new() };
         let mut roles = if with_roles { roles(connection, rows).await? } else { HashMap::new() };
         for user in rows {
-            user.uid = uid(user.pk, view.app.database.layout.install_id());
+            user.uid = uid(user.pk, context.app.database.layout.install_id());
             user.avatar = avatar(if user.name.is_empty() { &user.username } else { &user.name });
             user.groups_obj = with_groups.then(|| groups.remove(&user.pk).unwrap_or_default());
             user.roles_obj = with_roles.then(|| roles.remove(&user.pk).unwrap_or_default());
@@ -346,39 +369,13 @@ impl Resource for User {
         Ok(())
     }
 
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    async fn destroying(view: View<'_>, connection: &mut PgConnection, row: &Self) -> Result<(), ApiError> {
-        end_sessions(view, connection, row.pk).await
-    }
-
-    async fn used_by(
-        view: View<'_>,
+    async fn destroying(
+        context: Context<'_>,
         connection: &mut PgConnection,
         row: &Self,
-    ) -> Result<Vec<UsedBy>, ApiError> {
-        used_by::find(view, connection, Used::User, row.pk).await
+    ) -> Result<(), ApiError> {
+        context.trace.logged_out(connection, row.pk).await
     }
-}
-
-async fn is_active(save: &mut Save<'_, i32>) -> Result<bool, ApiError> {
-    let select = sqlx::query_scalar("SELECT is_active FROM authentik_core_user WHERE id = $1");
-    Ok(select.bind(save.pk).fetch_one(&mut *save.connection).await?)
-}
-
-/// Log a user out: authentik does where a PATCH leaves somebody inactive, and on a deletion. Only its own database has
-/// sessions.
-async fn end_sessions(view: View<'_>, connection: &mut PgConnection, pk: i32) -> Result<(), ApiError> {
-    let layout = &view.app.database.layout;
-    if !layout.is_attached() {
-        return Ok(());
-    }
-    let select =
-        sqlx::query_scalar("SELECT session_id FROM authentik_core_authenticatedsession WHERE user_id = $1");
-    let keys: Vec<String> = select.bind(pk).fetch_all(&mut *connection).await?;
-    cascade::delete(connection, layout, "authentik_core_session", keys).await
 }
 
 /// A group that a user is in, directly or through a group below it.
@@ -399,8 +396,8 @@ pub async fn all_groups(
     connection: &mut PgConnection,
     user: i32,
 ) -> Result<Vec<Membership>, ApiError> {
-    let mut query = QueryBuilder::new("WITH RECURSIVE up (id) AS (SELECT m.group_id FROM ");
-    query.push(layout.user_groups()).push(" m WHERE m.user_id = ").push_bind(user).push(
+    let mut query = Sql::new("WITH RECURSIVE up (id) AS (SELECT m.group_id FROM ");
+    query.push(layout.user_groups()).push(" m WHERE m.user_id = ").bind(user).push(
         " UNION SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
          ) SELECT g.name, g.group_uuid AS pk, g.attributes FROM up \
          JOIN authentik_core_group g ON g.group_uuid = up.id ORDER BY g.name",
@@ -435,28 +432,28 @@ fn merge(merged: &mut Map<String, Value>, next: &Map<String, Value>) {
 /// # Errors
 /// The database failed.
 pub async fn load(
-    view: View<'_>,
+    context: Context<'_>,
     connection: &mut PgConnection,
     ids: Vec<i32>,
 ) -> Result<HashMap<i32, User>, ApiError> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut users = sql::reload::<User>(connection, &view.app.database.layout, ids).await?;
-    User::attach(view, connection, &mut users).await?;
+    let layout = &context.app.database.layout;
+    let mut users: Vec<User> = statements::reload(connection, User::DECLARATION, layout, ids).await?;
+    User::attach(context, connection, &mut users).await?;
     Ok(users.into_iter().map(|user| (user.pk, user)).collect())
 }
 
 async fn groups(
-    view: View<'_>,
+    context: Context<'_>,
     connection: &mut PgConnection,
     users: &[User],
 ) -> Result<HashMap<i32, Vec<PartialGroup>>, ApiError> {
-    let mut query =
-        QueryBuilder::new("SELECT m.user_id, g.group_uuid, g.name, g.is_superuser, g.attributes FROM ");
-    query.push(view.app.database.layout.user_groups());
+    let mut query = Sql::new("SELECT m.user_id, g.group_uuid, g.name, g.is_superuser, g.attributes FROM ");
+    query.push(context.app.database.layout.user_groups());
     query.push(" m JOIN authentik_core_group g ON g.group_uuid = m.group_id WHERE m.user_id = ANY(");
-    query.push_bind(users.iter().map(|user| user.pk).collect::<Vec<_>>()).push(") ORDER BY g.name");
+    query.bind(users.iter().map(|user| user.pk).collect::<Vec<_>>()).push(") ORDER BY g.name");
     let rows: Vec<(i32, Uuid, String, bool, Dictionary)> =
         query.build_query_as().fetch_all(connection).await?;
     let mut groups: HashMap<i32, Vec<PartialGroup>> = HashMap::new();

@@ -1,16 +1,15 @@
 //! User write stages.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
-use validator::Validate;
 
 use super::group;
-use super::stage::{self, FlowSetItem, Kind};
-use super::stage_types::{self, StageType};
+use super::stage::{self, NoInput, StageKind};
 use super::user::USER_TYPE;
-use crate::drf::field::{Choices, DefaultValue, Field};
-use crate::drf::params::Filter;
+use crate::contract::stage_types::{self, StageType};
+use drf::field::{Choices, DefaultValue, Field};
+use drf::params::Filter;
 
 /// Whether users are created.
 pub const USER_CREATION_MODE: Choices = Choices {
@@ -33,26 +32,12 @@ pub struct UserWriteStage {
     user_path_template: String,
 }
 
-/// The values with rules of their own.
-#[derive(Debug, Deserialize, Validate)]
-pub struct UserWriteStageInput {
-    #[validate(nested)]
-    flow_set: Option<Vec<FlowSetItem>>,
-}
-
-impl Kind for UserWriteStage {
+impl StageKind for UserWriteStage {
     const TYPE: StageType = stage_types::USER_WRITE;
     const PATH: &'static str = "/stages/user_write/";
     const OPERATION: &'static str = "stages_user_write";
     const TABLE: &'static str = "authentik_stages_user_write_userwritestage";
     const FIELDS: &'static [Field] = &[
-        stage::PK,
-        stage::NAME,
-        stage::COMPONENT,
-        stage::VERBOSE_NAME,
-        stage::VERBOSE_NAME_PLURAL,
-        stage::META_MODEL_NAME,
-        stage::FLOW_SET,
         Field::choice("user_creation_mode", &USER_CREATION_MODE)
             .default(DefaultValue::Text("create_when_required"))
             .filter(),
@@ -70,9 +55,5 @@ impl Kind for UserWriteStage {
     ];
     const KEY: &'static str = "A UUID string identifying this User Write Stage.";
     const FILTERS: &'static [Filter] = &[stage::STAGE_UUID];
-    type Input = UserWriteStageInput;
-
-    fn flow_set(input: &Self::Input) -> Option<&[FlowSetItem]> {
-        input.flow_set.as_deref()
-    }
+    type Input = NoInput;
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ak_stages::drf::field::{Field, Key, Kind};
-use ak_stages::drf::params::FilterKind;
-use ak_stages::drf::resource::Action;
+use drf::action::{Method, Route};
+use drf::field::{Field, FieldKind, Key};
+use drf::params::FilterKind;
+
 use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -18,7 +19,7 @@ use crate::support::{
 
 /// The resources that take a body.
 fn writable() -> Vec<Declared> {
-    declared().into_iter().filter(|resource| resource.does(Action::Create)).collect()
+    declared().into_iter().filter(|resource| resource.does(Method::Post, Route::LIST)).collect()
 }
 
 /// A server with an object of every resource.
@@ -168,23 +169,34 @@ async fn ten_megabytes_are_refused() {
 }
 
 /// Values of other types than the field's.
-fn wrong_values(kind: Kind) -> Vec<Value> {
+fn wrong_values(kind: FieldKind) -> Vec<Value> {
     let (list, object, boolean) = (json!(["a"]), json!({ "a": 1 }), json!(true));
     match kind {
-        Kind::Integer { .. } => vec![json!(""), json!("x"), json!(2.5), json!("1e3"), boolean, list, object],
-        Kind::Boolean => vec![json!(""), json!("maybe"), json!(2), list, object],
-        Kind::Choice(_) => vec![json!("no choice"), json!(5), boolean, list, object],
-        Kind::DateTime => {
+        FieldKind::Integer { .. } => {
+            vec![json!(""), json!("x"), json!(2.5), json!("1e3"), boolean, list, object]
+        }
+        FieldKind::Boolean => vec![json!(""), json!("maybe"), json!(2), list, object],
+        FieldKind::Choice(_) => vec![json!("no choice"), json!(5), boolean, list, object],
+        FieldKind::DateTime => {
             vec![json!(""), json!("tomorrow"), json!("2030-02-30T00:00:00Z"), json!(5), boolean, list, object]
         }
-        Kind::Dictionary => vec![json!(""), json!("{}"), json!(5), boolean, list],
-        Kind::ForeignKey(target) if target.key == Key::Uuid => {
+        FieldKind::Dictionary => vec![json!(""), json!("{}"), json!(5), boolean, list],
+        FieldKind::ForeignKey(target) if target.key == Key::Uuid => {
             vec![json!("x"), json!("0a0b0c0d-1111-4222-8333-0000abcdef01"), json!(5), boolean, list, object]
         }
-        Kind::ForeignKey(_) => vec![json!("x"), json!(2_000_000_000), json!(1e30), boolean, list, object],
-        Kind::Many(_) => vec![json!("x"), json!(5), boolean, object, json!([true]), json!([["a"]]), list],
-        Kind::Nested { .. } => vec![json!("x"), json!(5), boolean, object, list],
-        Kind::Text | Kind::Slug | Kind::Email | Kind::Uuid | Kind::Serial | Kind::Computed(_) => {
+        FieldKind::ForeignKey(_) => {
+            vec![json!("x"), json!(2_000_000_000), json!(1e30), boolean, list, object]
+        }
+        FieldKind::Many(..) => {
+            vec![json!("x"), json!(5), boolean, object, json!([true]), json!([["a"]]), list]
+        }
+        FieldKind::Nested { .. } => vec![json!("x"), json!(5), boolean, object, list],
+        FieldKind::Text
+        | FieldKind::Slug
+        | FieldKind::Email
+        | FieldKind::Uuid
+        | FieldKind::Serial
+        | FieldKind::Computed(_) => {
             vec![boolean, list, object]
         }
     }
@@ -244,7 +256,7 @@ async fn a_nul_character_is_refused_in_every_text() {
         let refused = json!(["Null characters are not allowed."]);
         for field in resource.writable() {
             let values = match field.kind {
-                Kind::Dictionary => vec![json!({ "a\0": 1 }), json!({ "a": [{ "b": "\0" }] })],
+                FieldKind::Dictionary => vec![json!({ "a\0": 1 }), json!({ "a": [{ "b": "\0" }] })],
                 _ if is_text(field) => vec![json!("a\0b"), json!("\0")],
                 _ => continue,
             };
@@ -303,7 +315,7 @@ async fn more_keys_than_a_statement_has_parameters_are_looked_up() {
     for resource in writable() {
         let path = resource.path_of(&app.row(&resource, app.fresh()).await);
         for field in resource.writable() {
-            let Kind::Many(target) = field.kind else { continue };
+            let FieldKind::Many(target, _) = field.kind else { continue };
             let key = |n: u32| match target.key {
                 Key::Integer => json!(1_000_000 + n),
                 Key::Uuid => json!(uuid::Uuid::from_u128(n.into())),

@@ -14,7 +14,7 @@ mod recording;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ak_stages::config::FlowSetMode;
-use ak_stages::db::Release;
+use ak_stages::contract::Release;
 use rstest::rstest;
 
 use crate::support::{Answer, Client, TestApp};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use ak_stages::config::SETTINGS;
-use ak_stages::drf::openapi;
+use ak_stages::resources::document;
 use regex::Regex;
 
 use crate::support::Program;
@@ -20,7 +20,7 @@ fn read(path: &Path) -> String {
 
 #[test]
 fn the_openapi_document_is_up_to_date() {
-    let is_current = read(&top().join("openapi.yaml")) == openapi::yaml().unwrap();
+    let is_current = read(&top().join("openapi.yaml")) == document::yaml().unwrap();
     assert!(is_current, "write it anew: `cargo run -- openapi > openapi.yaml`");
 }
 

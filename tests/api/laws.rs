@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ak_stages::drf::field::{Field, Key, Kind, Place, Schema};
-use ak_stages::drf::params::FilterKind;
-use ak_stages::drf::resource::Action;
+use drf::action::{Method, Route};
+use drf::field::{Field, FieldKind, Fields, Key, Place, Schema};
+use drf::params::FilterKind;
+
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -36,6 +37,9 @@ const FOLLOWERS: &[(&str, &[&str])] = &[
     ("users", &["users_obj"]),
 ];
 
+/// Where `used_by/` is.
+const USED_BY: Route = Route { detail: true, url_path: "used_by" };
+
 /// What only POST may say.
 const FIXED: &[(&str, &str)] = &[("Token", "user")];
 
@@ -52,13 +56,13 @@ async fn an_answer_has_the_readable_fields_in_their_order() {
     }
 }
 
-fn assert_fields(name: &str, fields: &[Field], object: &Value) {
+fn assert_fields(name: &str, fields: Fields, object: &Value) {
     let readable = fields.iter().filter(|field| field.readable()).map(|field| field.name);
     let expected: Vec<_> = readable.chain(listed_for(UNION_KEYS, name).iter().copied()).collect();
     let keys: Vec<_> = object.as_object().unwrap().keys().collect();
     assert_eq!(keys, expected, "{name}");
-    for field in fields {
-        if let Kind::Nested { fields, .. } = field.kind {
+    for field in fields.iter() {
+        if let FieldKind::Nested { fields, .. } = field.kind {
             match &object[field.name] {
                 Value::Array(items) => items.iter().for_each(|item| assert_fields(field.name, fields, item)),
                 Value::Object(_) => assert_fields(field.name, fields, &object[field.name]),
@@ -72,7 +76,7 @@ fn assert_fields(name: &str, fields: &[Field], object: &Value) {
 async fn every_column_exists_with_its_type_and_nullability() {
     let app = TestApp::new().await;
     for resource in declared() {
-        for field in resource.fields {
+        for field in resource.fields.iter() {
             let table = match field.place {
                 Place::Own => resource.table.name,
                 Place::Parent => resource.table.parent.unwrap().name,
@@ -86,7 +90,7 @@ async fn every_column_exists_with_its_type_and_nullability() {
             }
             if let Some(characters) = column.characters {
                 let longest = match field.kind {
-                    Kind::Choice(choices) => {
+                    FieldKind::Choice(choices) => {
                         choices.values.iter().map(|(value, _)| value.len()).max().unwrap()
                     }
                     _ => field.max_length.unwrap_or(usize::MAX),
@@ -121,20 +125,25 @@ impl Column {
 }
 
 /// The types in which PostgreSQL keeps a field; `None` where an object stands for a column.
-fn column_types(kind: Kind) -> Option<&'static [&'static str]> {
+fn column_types(kind: FieldKind) -> Option<&'static [&'static str]> {
     Some(match kind {
-        Kind::Uuid | Kind::Computed(Schema::Uuid) => &["uuid"],
-        Kind::Text | Kind::Slug | Kind::Email | Kind::Choice(_) | Kind::Computed(Schema::String) => {
-            &["text", "character varying"]
-        }
-        Kind::Boolean | Kind::Computed(Schema::Boolean) => &["boolean"],
-        Kind::DateTime | Kind::Computed(Schema::DateTime) => &["timestamp with time zone"],
-        Kind::Dictionary | Kind::Computed(Schema::Object) => &["jsonb"],
-        Kind::ForeignKey(target) if target.key == Key::Uuid => &["uuid"],
-        Kind::Integer { .. } | Kind::Serial | Kind::ForeignKey(_) | Kind::Computed(Schema::Integer) => {
-            &["integer"]
-        }
-        Kind::Many(_) | Kind::Nested { .. } | Kind::Computed(Schema::Uuids | Schema::Strings) => return None,
+        FieldKind::Uuid | FieldKind::Computed(Schema::Uuid) => &["uuid"],
+        FieldKind::Text
+        | FieldKind::Slug
+        | FieldKind::Email
+        | FieldKind::Choice(_)
+        | FieldKind::Computed(Schema::String) => &["text", "character varying"],
+        FieldKind::Boolean | FieldKind::Computed(Schema::Boolean) => &["boolean"],
+        FieldKind::DateTime | FieldKind::Computed(Schema::DateTime) => &["timestamp with time zone"],
+        FieldKind::Dictionary | FieldKind::Computed(Schema::Object) => &["jsonb"],
+        FieldKind::ForeignKey(target) if target.key == Key::Uuid => &["uuid"],
+        FieldKind::Integer { .. }
+        | FieldKind::Serial
+        | FieldKind::ForeignKey(_)
+        | FieldKind::Computed(Schema::Integer) => &["integer"],
+        FieldKind::Many(..)
+        | FieldKind::Nested { .. }
+        | FieldKind::Computed(Schema::Uuids | Schema::Strings) => return None,
     })
 }
 
@@ -160,7 +169,7 @@ async fn no_column_has_a_default_but_counted_keys() {
 #[tokio::test]
 async fn a_field_patched_alone_changes_only_itself() {
     let app = TestApp::new().await;
-    for resource in declared().iter().filter(|resource| resource.does(Action::PartialUpdate)) {
+    for resource in declared().iter().filter(|resource| resource.does(Method::Patch, Route::OBJECT)) {
         let admin = app.admin();
         for field in resource.writable().filter(|field| !FIXED.contains(&(resource.model.name, field.name))) {
             let (first, second) = app.two_numbers();
@@ -323,8 +332,8 @@ async fn options_describe_the_fields_that_can_be_written() {
     for resource in declared() {
         let (row, _) = app.two_rows(&resource).await;
         for (path, method, can) in [
-            (resource.path.to_owned(), "POST", resource.does(Action::Create)),
-            (resource.path_of(&row), "PUT", resource.does(Action::Update)),
+            (resource.path.to_owned(), "POST", resource.does(Method::Post, Route::LIST)),
+            (resource.path_of(&row), "PUT", resource.does(Method::Put, Route::OBJECT)),
         ] {
             let answer = app.admin().send("OPTIONS", &path, &[], "").await.status(200);
             let described =
@@ -357,7 +366,7 @@ async fn options_describe_what_is_no_list_and_no_object() {
         ("/schema/".to_owned(), "Schema", None),
         ("/flows/instances/one/set_background_url/".to_owned(), "Set background url", Some("url")),
     ];
-    for resource in declared().iter().filter(|resource| resource.does(Action::UsedBy)) {
+    for resource in declared().iter().filter(|resource| resource.does(Method::Get, USED_BY)) {
         let row = app.row(resource, app.fresh()).await;
         views.push((format!("{}used_by/", resource.path_of(&row)), "Used by", None));
     }
@@ -376,17 +385,17 @@ async fn options_describe_what_is_no_list_and_no_object() {
 #[tokio::test]
 async fn a_value_beyond_a_limit_is_refused() {
     let app = TestApp::new().await;
-    for resource in declared().iter().filter(|resource| resource.does(Action::Create)) {
+    for resource in declared().iter().filter(|resource| resource.does(Method::Post, Route::LIST)) {
         let target = Refusals::of(&app, resource).await;
         for field in resource.writable() {
-            if let Kind::Integer { min, max } = field.kind {
+            if let FieldKind::Integer { min, max } = field.kind {
                 let too_small = format!("Ensure this value is greater than or equal to {min}.");
                 target.refuse(field, json!(i64::from(min) - 1), &too_small).await;
                 let too_large = format!("Ensure this value is less than or equal to {max}.");
                 target.refuse(field, json!(i64::from(max) + 1), &too_large).await;
             }
             if let Some(most) = field.max_length {
-                let end = if matches!(field.kind, Kind::Email) { "@example.org" } else { "" };
+                let end = if matches!(field.kind, FieldKind::Email) { "@example.org" } else { "" };
                 let text = format!("{}{end}", "x".repeat(most + 1 - end.len()));
                 let too_long = format!("Ensure this field has no more than {most} characters.");
                 target.refuse(field, json!(text), &too_long).await;
@@ -399,7 +408,7 @@ async fn a_value_beyond_a_limit_is_refused() {
 #[tokio::test]
 async fn null_and_blank_are_refused_where_the_declaration_says_so() {
     let app = TestApp::new().await;
-    for resource in declared().iter().filter(|resource| resource.does(Action::Create)) {
+    for resource in declared().iter().filter(|resource| resource.does(Method::Post, Route::LIST)) {
         let target = Refusals::of(&app, resource).await;
         for field in resource.writable() {
             if !field.nullable {
@@ -426,10 +435,10 @@ async fn null_and_blank_are_refused_where_the_declaration_says_so() {
 #[tokio::test]
 async fn a_row_that_is_named_twice_is_linked_once() {
     let app = TestApp::new().await;
-    for resource in declared().iter().filter(|resource| resource.does(Action::PartialUpdate)) {
+    for resource in declared().iter().filter(|resource| resource.does(Method::Patch, Route::OBJECT)) {
         let (row, _) = app.two_rows(resource).await;
         for field in resource.writable() {
-            let Kind::Many(target) = field.kind else { continue };
+            let FieldKind::Many(target, _) = field.kind else { continue };
             let key = app.row_of(target).await;
             let answer = app.admin().patch(&resource.path_of(&row), json!({ field.name: [key, key] })).await;
             assert_eq!(answer.status(200).json()[field.name], json!([key]), "{}", field.name);
@@ -440,7 +449,7 @@ async fn a_row_that_is_named_twice_is_linked_once() {
 #[tokio::test]
 async fn required_fields_are_required_by_post_and_put_alone() {
     let app = TestApp::new().await;
-    for resource in declared().iter().filter(|resource| resource.does(Action::Create)) {
+    for resource in declared().iter().filter(|resource| resource.does(Method::Post, Route::LIST)) {
         let target = Refusals::of(&app, resource).await;
         let errors =
             resource.required().map(|field| (field.name.to_owned(), json!(["This field is required."])));

@@ -1,6 +1,6 @@
 //! What somebody sends, and what they get.
 
-use ak_stages::app::API_PREFIX;
+use ak_stages::contract::API_PREFIX;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, header};

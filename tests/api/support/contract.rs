@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use ak_stages::app::API_PREFIX;
-use ak_stages::drf::openapi;
+use ak_stages::contract::API_PREFIX;
+use ak_stages::resources::document;
 use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| as_json_schema(openapi::document()));
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| as_json_schema(document::document()));
 /// Schemas by their JSON text, compiled.
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 

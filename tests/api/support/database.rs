@@ -10,6 +10,7 @@ use ak_stages::clock::{Clock, Ids};
 use ak_stages::config::Settings;
 use ak_stages::db::embedded::{self, Durability, EmbeddedPostgres};
 use ak_stages::db::{self, Database, bootstrap};
+use ak_stages::resources;
 use anyhow::Result;
 use rustix::process::{Pid, test_kill_process};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -65,10 +66,11 @@ pub async fn copy_of_template(settings: &Settings) -> (Database, Lease) {
     let options = cluster.create_database(TEMPLATE).await.unwrap();
     let lease = Lease { name: options.get_database().unwrap().to_owned(), _slot: slot };
     if settings.release != super::settings().release {
-        return (db::open(options, settings, &Ids::Random).await.unwrap(), lease);
+        return (open(options, settings).await.unwrap(), lease);
     }
     let mut database = cluster.template.clone();
-    database.pool = db::pool_options(settings).max_connections(POOL_SIZE).connect_lazy_with(options);
+    database.pool =
+        db::pool_options(&options_of(settings)).max_connections(POOL_SIZE).connect_lazy_with(options);
     (database, lease)
 }
 
@@ -111,13 +113,21 @@ async fn execute(server: &EmbeddedPostgres, statement: String) -> Result<()> {
     Ok(connection.close().await?)
 }
 
+fn options_of(settings: &Settings) -> db::Options {
+    settings.database_options(resources::permissions())
+}
+
+async fn open(options: PgConnectOptions, settings: &Settings) -> Result<Database> {
+    db::open(options, &options_of(settings), &Ids::Random).await
+}
+
 async fn fill_template(options: PgConnectOptions) -> Result<Database> {
     let mut settings = super::settings();
-    settings.bootstrap_token = Some(String::from("admin"));
-    settings.bootstrap_email = String::from("akadmin@peer.invalid");
+    settings.first_user.token = Some(String::from("admin"));
+    settings.first_user.email = String::from("akadmin@peer.invalid");
     let (clock, ids) = (Clock::Fixed(super::now()), Ids::Random);
-    let database = db::open(options, &settings, &ids).await?;
-    bootstrap::first_user(&database.pool, &settings, &clock, &ids).await?;
+    let database = open(options, &settings).await?;
+    bootstrap::first_user(&database.pool, &settings.first_user, &clock, &ids).await?;
     people::populate(&database.pool).await;
     // A database with connections can't be copied.
     database.pool.close().await;

@@ -1,23 +1,24 @@
 //! The resources' declarations without their types, to write tests about all of them.
 
-use ak_stages::auth::rbac::Model;
-use ak_stages::drf::field::{Field, Kind};
-use ak_stages::drf::params::Filter;
-use ak_stages::drf::resource::{Action, Lookup, Resource, Table};
 use ak_stages::resources::{self, Visitor};
+use ak_stages::views::Resource;
+use drf::action::{Action, Method, Route};
+use drf::declaration::Declaration;
+use drf::field::{Field, FieldKind};
 use serde_json::Value;
 
 /// What a resource declares.
 pub struct Declared {
-    pub model: Model,
-    pub path: &'static str,
-    pub table: Table,
-    pub fields: &'static [Field],
-    pub lookup: Lookup,
-    pub filters: &'static [Filter],
-    pub search: &'static [&'static str],
-    pub order_expressions: &'static [(&'static str, &'static str)],
-    pub actions: &'static [Action],
+    declaration: &'static Declaration,
+    /// All its actions.
+    pub actions: Vec<Action>,
+}
+
+impl std::ops::Deref for Declared {
+    type Target = Declaration;
+    fn deref(&self) -> &Declaration {
+        self.declaration
+    }
 }
 
 /// Every registered resource.
@@ -25,17 +26,8 @@ pub fn declared() -> Vec<Declared> {
     struct All(Vec<Declared>);
     impl Visitor for All {
         fn visit<R: Resource>(&mut self) {
-            self.0.push(Declared {
-                model: R::MODEL,
-                path: R::PATH,
-                table: R::TABLE,
-                fields: R::FIELDS,
-                lookup: R::LOOKUP,
-                filters: R::FILTERS,
-                search: R::SEARCH,
-                order_expressions: R::ORDER_EXPRESSIONS,
-                actions: R::ACTIONS,
-            });
+            let actions = R::actions().map(|action| action.declared).collect();
+            self.0.push(Declared { declaration: R::DECLARATION, actions });
         }
     }
     let mut all = All(Vec::new());
@@ -49,8 +41,9 @@ impl Declared {
         declared().into_iter().find(|resource| resource.path == path).unwrap()
     }
 
-    pub fn does(&self, action: Action) -> bool {
-        self.actions.contains(&action)
+    /// Whether it has an action of this method on the list or on an object.
+    pub fn does(&self, method: Method, route: Route) -> bool {
+        self.actions.iter().any(|action| action.method == method && action.route == route)
     }
 
     /// The fields that an answer holds, in order.
@@ -89,5 +82,5 @@ impl Declared {
 
 /// Whether a request writes the field as text.
 pub fn is_text(field: &Field) -> bool {
-    matches!(field.kind, Kind::Text | Kind::Slug | Kind::Email)
+    matches!(field.kind, FieldKind::Text | FieldKind::Slug | FieldKind::Email)
 }

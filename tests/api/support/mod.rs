@@ -23,9 +23,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ak_stages::app::{self, App};
+use ak_stages::app::App;
 use ak_stages::clock::{Clock, Ids};
 use ak_stages::config::Settings;
+use ak_stages::http;
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -96,12 +97,12 @@ impl TestApp {
 
     /// Nobody.
     pub fn anonymous(&self) -> Client {
-        Client::new(app::router(self.app.clone()), None)
+        Client::new(http::router(self.app.clone()), None)
     }
 
     /// Whoever holds this key.
     pub fn bearer(&self, key: &str) -> Client {
-        Client::new(app::router(self.app.clone()), Some(key))
+        Client::new(http::router(self.app.clone()), Some(key))
     }
 
     /// A number that this test hasn't seen.

@@ -1,7 +1,7 @@
 //! Rows for tests that need something to be there, written past the API.
 
 use ak_stages::clock::Ids;
-use ak_stages::drf::field::Target;
+use drf::field::Target;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;

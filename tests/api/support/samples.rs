@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ak_stages::drf::field::{Field, Kind};
-use ak_stages::drf::params::FilterKind;
+use drf::field::{Field, FieldKind};
+use drf::params::FilterKind;
 use serde_json::{Map, Value, json};
 
 use super::{Declared, TestApp, USER_WRITE, now};
@@ -36,21 +36,23 @@ impl TestApp {
             return value;
         }
         match field.kind {
-            Kind::Text | Kind::Uuid | Kind::Serial | Kind::Computed(_) => {
+            FieldKind::Text | FieldKind::Uuid | FieldKind::Serial | FieldKind::Computed(_) => {
                 json!(format!("{} {n}", field.name))
             }
-            Kind::Slug => json!(format!("{}-{n}", field.name)),
-            Kind::Email => json!(format!("person{n}@example.org")),
-            Kind::Integer { min, .. } => json!(usize::try_from(min).unwrap_or(0) + n),
-            Kind::Boolean => json!(n % 2 == 1),
-            Kind::Choice(choices) => json!(choices.values[n % choices.values.len()].0),
+            FieldKind::Slug => json!(format!("{}-{n}", field.name)),
+            FieldKind::Email => json!(format!("person{n}@example.org")),
+            FieldKind::Integer { min, .. } => json!(usize::try_from(min).unwrap_or(0) + n),
+            FieldKind::Boolean => json!(n % 2 == 1),
+            FieldKind::Choice(choices) => json!(choices.values[n % choices.values.len()].0),
             // Soon: an app password may live for half an hour.
-            Kind::DateTime => json!(now() + Duration::from_millis(n as u64)),
-            Kind::Dictionary => json!({ "n": n }),
-            Kind::ForeignKey(target) => self.row_of(target).await,
-            Kind::Many(target) => json!([self.row_of(target).await]),
-            Kind::Nested { many: true, .. } => json!([flow_set_entry(&format!("flow-{}", self.fresh()))]),
-            Kind::Nested { many: false, .. } => json!({}),
+            FieldKind::DateTime => json!(now() + Duration::from_millis(n as u64)),
+            FieldKind::Dictionary => json!({ "n": n }),
+            FieldKind::ForeignKey(target) => self.row_of(target).await,
+            FieldKind::Many(target, _) => json!([self.row_of(target).await]),
+            FieldKind::Nested { many: true, .. } => {
+                json!([flow_set_entry(&format!("flow-{}", self.fresh()))])
+            }
+            FieldKind::Nested { many: false, .. } => json!({}),
         }
     }
 

@@ -1,0 +1,469 @@
+//! Query parameters: filters as django-filter reads them, search as Django REST framework splits it, ordering.
+//!
+//! What a client writes never names a column: it only picks from a resource's lists. Values are always bound.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::declaration::Declaration;
+use super::errors::FieldErrors;
+use super::field::{Choices, Field, FieldKind, Target, Version};
+use super::{json, messages, python, time};
+
+/// A parsed query string. A repeated parameter counts with its last value.
+#[derive(Debug, Clone, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Percent-decode; bytes that are no UTF-8 become U+FFFD.
+    pub fn parse(raw: Option<&str>) -> Self {
+        Self(form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).into_owned().collect())
+    }
+
+    /// The last value of `name`.
+    pub fn last(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of `name`.
+    pub fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether there is no parameter at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All parameters.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+/// How a filter reads its value.
+#[derive(Debug, Clone, Copy)]
+pub enum FilterKind {
+    /// Equal text; blanks around are dropped.
+    Text,
+    /// `true`, `false`, `1`, `0` in any case; anything else is ignored.
+    Boolean,
+    /// A decimal number; the fraction is cut off.
+    Number,
+    /// A UUID in any spelling.
+    Uuid,
+    /// One of the choices.
+    Choice(&'static Choices),
+    /// The key of an existing row.
+    ForeignKey(&'static Target),
+    /// An instant.
+    DateTime,
+    /// Any of the values of a repeated parameter.
+    Texts,
+    /// The same of choices.
+    Choices(&'static Choices),
+    /// The same of UUIDs.
+    Uuids,
+    /// The same of numbers.
+    Numbers,
+    /// A JSON object that the operand contains.
+    Attributes,
+    /// A boolean that switches between two conditions.
+    Switch {
+        /// SQL for `true`.
+        on: &'static str,
+        /// SQL for `false`.
+        off: &'static str,
+    },
+}
+
+/// A query parameter that filters a list, other than a field's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter {
+    /// The parameter.
+    pub name: &'static str,
+    /// The SQL expression that has to equal the value; or, with a `{}` in it, a condition where the value goes there.
+    pub expression: &'static str,
+    /// How the value is read.
+    pub kind: FilterKind,
+}
+
+/// A query parameter of an action that filters nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// How the value is read.
+    pub kind: FilterKind,
+}
+
+/// The left side of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub enum Operand {
+    /// A column of the field table.
+    Column(&'static Field),
+    /// An expression from a resource's declaration.
+    Expression(&'static str),
+}
+
+/// One condition of a list.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// What is compared.
+    pub operand: Operand,
+    /// With what.
+    pub test: Test,
+}
+
+/// The right side of a comparison.
+#[derive(Debug, Clone)]
+pub enum Test {
+    /// Equal to this text.
+    Text(String),
+    /// Equal to this boolean.
+    Boolean(bool),
+    /// Equal to this number.
+    Integer(i32),
+    /// Equal to this UUID.
+    Uuid(Uuid),
+    /// Equal to this instant.
+    DateTime(DateTime<Utc>),
+    /// Any of these texts.
+    Texts(Vec<String>),
+    /// Any of these UUIDs.
+    Uuids(Vec<Uuid>),
+    /// Any of these numbers.
+    Integers(Vec<i32>),
+    /// This JSON.
+    Json(Map<String, Value>),
+    /// The operand itself is the condition.
+    Holds,
+    /// No row.
+    Never,
+}
+
+/// A foreign key that has to exist before the list is read.
+#[derive(Debug, Clone)]
+pub struct Existing {
+    /// The parameter, for the error.
+    pub name: &'static str,
+    /// Where the row has to be.
+    pub target: &'static Target,
+    /// Its key.
+    pub key: Uuid,
+}
+
+/// The filters of a request.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+    /// All must exist, else 400.
+    pub existing: Vec<Existing>,
+}
+
+/// Read the filters of a resource from the query.
+///
+/// # Errors
+/// One sentence of Django's forms a bad parameter.
+pub fn filters(
+    declared: &'static Declaration,
+    query: &Query,
+    version: Version,
+) -> Result<Filters, FieldErrors> {
+    let (mut filters, mut errors) = (Filters::default(), FieldErrors::default());
+    let own = declared
+        .fields
+        .iter()
+        .filter(|field| field.filter)
+        .map(|field| (field.name, Operand::Column(field), FilterKind::of(field)));
+    let further = declared.filters.iter().map(|f| (f.name, Operand::Expression(f.expression), f.kind));
+    for (name, operand, kind) in own.chain(further) {
+        let Some(value) = query.last(name).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let reading = match kind {
+            FilterKind::Texts | FilterKind::Choices(_) | FilterKind::Uuids | FilterKind::Numbers => {
+                read_all(kind, version, query.all(name).filter(|value| !value.is_empty()))
+            }
+            _ => read(kind, version, value),
+        };
+        match reading {
+            Ok(None) => {}
+            Ok(Some(Reading::Test(test))) => filters.conditions.push(Condition { operand, test }),
+            Ok(Some(Reading::Condition(sql))) => {
+                filters.conditions.push(Condition { operand: Operand::Expression(sql), test: Test::Holds });
+            }
+            Ok(Some(Reading::Key(target, key))) => {
+                filters.existing.push(Existing { name, target, key });
+                filters.conditions.push(Condition { operand, test: Test::Uuid(key) });
+            }
+            Err(sentence) => errors.add_named(name, sentence),
+        }
+    }
+    if errors.is_empty() { Ok(filters) } else { Err(errors) }
+}
+
+impl FilterKind {
+    /// How a field's own filter reads its value.
+    pub fn of(field: &Field) -> Self {
+        match field.kind {
+            FieldKind::Boolean => Self::Boolean,
+            FieldKind::Integer { .. } | FieldKind::Serial => Self::Number,
+            FieldKind::Uuid => Self::Uuid,
+            FieldKind::Choice(choices) => Self::Choice(choices),
+            FieldKind::ForeignKey(target) => Self::ForeignKey(target),
+            FieldKind::DateTime => Self::DateTime,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// The values of a repeated parameter.
+fn read_all<'q>(
+    kind: FilterKind,
+    version: Version,
+    values: impl Iterator<Item = &'q str>,
+) -> Result<Option<Reading>, String> {
+    let (mut texts, mut uuids, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    for value in values {
+        let invalid = || messages::filter_choice(value);
+        match kind {
+            FilterKind::Choices(choices) if !choices.contains(value, version) => return Err(invalid()),
+            FilterKind::Uuids => {
+                uuids.push(python::uuid(value).ok_or_else(|| messages::invalid_uuid(value))?);
+            }
+            FilterKind::Numbers => {
+                let number = python::int(value).and_then(|number| i32::try_from(number).ok());
+                numbers.push(number.ok_or_else(invalid)?);
+            }
+            _ if value.contains('\0') => return Err(messages::NULL_CHARACTERS.into()),
+            _ => texts.push(value.to_owned()),
+        }
+    }
+    Ok(Some(Reading::Test(match kind {
+        FilterKind::Uuids => Test::Uuids(uuids),
+        FilterKind::Numbers => Test::Integers(numbers),
+        _ => Test::Texts(texts),
+    })))
+}
+
+enum Reading {
+    Test(Test),
+    Condition(&'static str),
+    Key(&'static Target, Uuid),
+}
+
+fn read(kind: FilterKind, version: Version, given: &str) -> Result<Option<Reading>, String> {
+    let value = python::strip(given);
+    if value.is_empty() && !matches!(kind, FilterKind::Choice(_)) {
+        return Ok(None);
+    }
+    let test = match kind {
+        FilterKind::Text if value.contains('\0') => return Err(messages::NULL_CHARACTERS.into()),
+        FilterKind::Text => Test::Text(value.to_owned()),
+        FilterKind::Boolean => match boolean(given) {
+            Some(boolean) => Test::Boolean(boolean),
+            None => return Ok(None),
+        },
+        FilterKind::Switch { on, off } => {
+            return Ok(boolean(given).map(|boolean| Reading::Condition(if boolean { on } else { off })));
+        }
+        FilterKind::Number => number(value)?,
+        FilterKind::Uuid => Test::Uuid(python::uuid(value).ok_or(messages::FILTER_UUID)?),
+        FilterKind::Choice(choices) if choices.contains(given, version) => Test::Text(given.to_owned()),
+        FilterKind::Choice(_) => return Err(messages::filter_choice(given)),
+        FilterKind::DateTime => Test::DateTime(time::parse(value).map_err(|_| messages::FILTER_DATETIME)?),
+        FilterKind::Attributes => match json::parse(value.as_bytes()) {
+            Ok(object @ Value::Object(_)) if json::holds_nul(&object) => {
+                return Err(messages::NULL_CHARACTERS.into());
+            }
+            Ok(Value::Object(map)) => Test::Json(map),
+            Ok(_) => return Err(messages::FILTER_NOT_A_MAPPING.into()),
+            Err(_) => return Err(messages::FILTER_NOT_JSON.into()),
+        },
+        // Repeated parameters are read by `read_all`.
+        FilterKind::Texts | FilterKind::Choices(_) | FilterKind::Uuids | FilterKind::Numbers => {
+            return Ok(None);
+        }
+        FilterKind::ForeignKey(target) => {
+            let key = python::uuid(given).ok_or_else(|| messages::invalid_uuid(given))?;
+            return Ok(Some(Reading::Key(target, key)));
+        }
+    };
+    Ok(Some(Reading::Test(test)))
+}
+
+/// django-filter's `BooleanWidget`.
+pub fn boolean(given: &str) -> Option<bool> {
+    match given.to_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// Django's `DecimalField`, then `int()`: `25.5` asks for 25.
+fn number(value: &str) -> Result<Test, &'static str> {
+    let decimal = value.bytes().all(|b| b.is_ascii_digit() || b"+-.eE_".contains(&b));
+    let number = decimal.then(|| python::float(value)).flatten().ok_or(messages::FILTER_NUMBER)?;
+    if number.abs() >= 2_147_483_648.0 {
+        return Ok(Test::Never);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the range was checked, and cutting the fraction is the rule"
+    )]
+    let whole = number.trunc() as i32;
+    Ok(Test::Integer(whole))
+}
+
+/// One term of an ordering.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    /// A field's name.
+    pub name: &'static str,
+    /// Largest first. PostgreSQL then puts NULL first, and last otherwise.
+    pub descending: bool,
+}
+
+/// Smallest first.
+pub const fn asc(name: &'static str) -> Order {
+    Order { name, descending: false }
+}
+
+/// Largest first.
+pub const fn desc(name: &'static str) -> Order {
+    Order { name, descending: true }
+}
+
+/// The ordering that the query asks for; names that are no readable field are dropped silently, and the
+/// resource's default stands in when none is left.
+pub fn ordering(declared: &Declaration, query: &Query) -> Vec<Order> {
+    let asked = query.last("ordering").unwrap_or_default().split(',').filter_map(|term| {
+        let term = python::strip(term);
+        let (name, descending) = term.strip_prefix('-').map_or((term, false), |name| (name, true));
+        let known = declared.fields.iter().filter(|field| field.sortable).map(|field| field.name);
+        let extra = declared.order_expressions.iter().map(|(name, _)| *name);
+        known.chain(extra).find(|known| *known == name).map(|name| Order { name, descending })
+    });
+    let asked: Vec<_> = asked.collect();
+    if asked.is_empty() { declared.default_order.to_vec() } else { asked }
+}
+
+/// The terms of `?search=`: split at white space and commas, quoted phrases kept together.
+///
+/// # Errors
+/// The value holds a NUL character.
+pub fn search_terms(query: &Query) -> Result<Vec<String>, &'static str> {
+    let given = query.last("search").unwrap_or_default();
+    if given.contains('\0') {
+        return Err(messages::NULL_CHARACTERS);
+    }
+    let mut terms = Vec::new();
+    for token in smart_split(given) {
+        let token = token.trim_matches(',');
+        let quote = token.chars().next().filter(|c| matches!(c, '"' | '\''));
+        match quote {
+            Some(quote) if token.ends_with(quote) => {
+                let inner = token.get(1..token.len() - 1).unwrap_or_default();
+                terms.push(inner.replace(&format!("\\{quote}"), &quote.to_string()).replace("\\\\", "\\"));
+            }
+            _ => terms.extend(
+                token.split(',').filter(|term| !term.is_empty()).map(|term| python::strip(term).to_owned()),
+            ),
+        }
+    }
+    Ok(terms)
+}
+
+/// Django's `smart_split`: tokens between white space, where a quoted stretch may hold white space.
+fn smart_split(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let end = token_end(rest);
+        let (token, behind) = rest.split_at(end);
+        tokens.push(token);
+        rest = behind.trim_start();
+    }
+    tokens
+}
+
+fn token_end(text: &str) -> usize {
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        if c.is_whitespace() {
+            break;
+        }
+        let closing = matches!(c, '"' | '\'').then(|| closing_quote(&text[at + 1..], c)).flatten();
+        at += closing.map_or(c.len_utf8(), |length| 1 + length + 1);
+    }
+    at
+}
+
+/// Bytes before the quote that closes a phrase.
+fn closing_quote(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A pattern for LIKE that finds `term` anywhere.
+pub fn contains_pattern(term: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in term.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("a b", &["a", "b"])]
+    #[case("a,b ,c", &["a", "b", "c"])]
+    #[case("\"a b\" c", &["a b", "c"])]
+    #[case("'", &[""])]
+    #[case("\"open", &["\"open"])]
+    #[case("'it\\'s'", &["it's"])]
+    #[case("  ", &[])]
+    fn splits_search(#[case] text: &str, #[case] expected: &[&str]) {
+        let query = Query(vec![("search".into(), text.into())]);
+        assert_eq!(search_terms(&query).unwrap(), expected);
+    }
+
+    #[rstest]
+    #[case("25.5", Some(25))]
+    #[case("1e3", Some(1000))]
+    #[case("-7", Some(-7))]
+    fn cuts_numbers(#[case] text: &str, #[case] expected: Option<i32>) {
+        assert!(matches!(number(text), Ok(Test::Integer(n)) if Some(n) == expected));
+    }
+
+    #[rstest]
+    #[case("abc")]
+    #[case("nan")]
+    #[case("inf")]
+    #[case("")]
+    #[case(".")]
+    fn refuses_what_is_no_number(#[case] text: &str) {
+        assert!(number(text).is_err());
+    }
+}

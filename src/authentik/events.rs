@@ -1,0 +1,82 @@
+//! The audit events that authentik keeps.
+
+use drf::permission::Model;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::Author;
+use crate::contract::duration::parse_timedelta;
+use crate::error::ApiError;
+
+/// The app that authentik names in the events of its API's writes.
+const APP: &str = "authentik.events.middleware";
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It was made.
+    Created,
+    /// It was saved, changed or not.
+    Updated,
+    /// It was deleted.
+    Deleted,
+    /// Its secret was shown.
+    SecretViewed,
+}
+
+impl Change {
+    /// What events call it.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Created => "model_created",
+            Self::Updated => "model_updated",
+            Self::Deleted => "model_deleted",
+            Self::SecretViewed => "secret_view",
+        }
+    }
+}
+
+impl Author<'_> {
+    /// Write the event that authentik would write, in the transaction of the change itself. `pk` is the key as events
+    /// spell it.
+    pub(super) async fn record(
+        self,
+        connection: &mut PgConnection,
+        change: Change,
+        model: &Model,
+        pk: Value,
+        name: &str,
+    ) -> Result<(), ApiError> {
+        let Self { caller, origin, clock, ids, .. } = self;
+        let retention =
+            parse_timedelta(&caller.tenant.event_retention).unwrap_or(chrono::Duration::days(365));
+        let key = if change == Change::SecretViewed { "secret" } else { "model" };
+        let context = json!({
+            key: { "pk": pk, "app": model.app_label, "name": name, "model_name": model.model },
+            "http_request": {
+                "args": origin.args,
+                "path": origin.path,
+                "method": origin.method,
+                "request_id": origin.request_id,
+                "user_agent": origin.user_agent,
+            },
+        });
+        sqlx::query(
+            "INSERT INTO authentik_events_event \
+             (event_uuid, action, app, context, client_ip, created, \"user\", expires, expiring, brand) \
+             VALUES ($1, $2, $3, $4, $5::inet, $6, $7, $8, TRUE, $9)",
+        )
+        .bind(ids.next())
+        .bind(change.action())
+        .bind(APP)
+        .bind(context)
+        .bind(origin.client_ip.to_string())
+        .bind(clock.now())
+        .bind(json!({ "pk": caller.id, "email": caller.email, "username": caller.username }))
+        .bind(clock.after(retention))
+        .bind(caller.tenant.brand.clone().unwrap_or_else(|| json!({})))
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}

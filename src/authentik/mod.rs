@@ -1,0 +1,142 @@
+//! What authentik does beside a write, in its own database: audit events, cached plans dropped, initial permissions, ended
+//! sessions, and what hangs on a row. [`Trace`] is how the views ask for it.
+
+pub mod cascade;
+mod events;
+pub mod flows;
+mod initial_permissions;
+pub mod origin;
+mod sessions;
+
+use drf::permission::Model;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::clock::{Clock, Ids};
+use crate::db::{Layout, PrimaryKey};
+use crate::error::ApiError;
+
+pub use events::Change;
+pub use flows::FlowPart;
+pub use origin::Origin;
+
+/// Something that was written.
+#[derive(Debug)]
+pub struct Written<'w, K> {
+    /// What happened to it.
+    pub change: Change,
+    /// Its model. The base model of stages stands for the concrete one.
+    pub model: Model,
+    /// Its key.
+    pub pk: K,
+    /// What events call it: the `name` of its model, or `str()` of it where that has none.
+    pub name: &'w str,
+    /// What it is to flows.
+    pub part: FlowPart,
+}
+
+/// The trace that a request leaves. In a database of our own it is none: every method does nothing there.
+#[derive(Clone, Copy)]
+pub struct Trace<'a>(Option<Author<'a>>);
+
+/// Who leaves a trace in authentik's database, and with what.
+#[derive(Clone, Copy)]
+struct Author<'a> {
+    layout: &'a Layout,
+    caller: &'a Caller,
+    origin: &'a Origin,
+    clock: &'a Clock,
+    ids: &'a Ids,
+}
+
+impl<'a> Trace<'a> {
+    /// The trace of a request of `caller`.
+    pub fn new(
+        layout: &'a Layout,
+        caller: &'a Caller,
+        origin: &'a Origin,
+        clock: &'a Clock,
+        ids: &'a Ids,
+    ) -> Self {
+        Self(layout.is_attached().then_some(Author { layout, caller, origin, clock, ids }))
+    }
+
+    /// Before something changes: the plans of the flows that it is part of till then are stale.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn changing(self, connection: &mut PgConnection, part: FlowPart) -> Result<(), ApiError> {
+        if self.0.is_some() {
+            part.drop_plans(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Something was written, or is about to be deleted: an event, and the plans of its flows dropped. With a stage or a
+    /// flow its bindings go.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn wrote<K: PrimaryKey>(
+        self,
+        connection: &mut PgConnection,
+        written: &Written<'_, K>,
+    ) -> Result<(), ApiError> {
+        let Some(author) = self.0 else { return Ok(()) };
+        let Written { change, part, .. } = *written;
+        let model = part.concrete(author.layout, connection, written.model).await?;
+        author.record(connection, change, &model, written.pk.in_event(), written.name).await?;
+        part.drop_plans(connection).await?;
+        if change == Change::Deleted {
+            let bindings = part.bindings(connection).await?;
+            self.deleted_bindings(connection, &bindings).await?;
+        }
+        Ok(())
+    }
+
+    /// These bindings (key, order, flow) are about to be deleted.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn deleted_bindings(
+        self,
+        connection: &mut PgConnection,
+        bindings: &[flows::Binding],
+    ) -> Result<(), ApiError> {
+        let Some(author) = self.0 else { return Ok(()) };
+        for binding in bindings {
+            let (pk, name) = (binding.pk.in_event(), binding.name());
+            author.record(connection, Change::Deleted, &flows::BINDING, pk, &name).await?;
+        }
+        let flows: Vec<Uuid> = bindings.iter().map(|binding| binding.target).collect();
+        flows::drop_plans(connection, &flows).await
+    }
+
+    /// Something was made: its creator's roles get what `InitialPermissions` say.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn made(
+        self,
+        connection: &mut PgConnection,
+        model: &Model,
+        pk: impl PrimaryKey,
+    ) -> Result<(), ApiError> {
+        match self.0 {
+            Some(author) => initial_permissions::grant(author.caller, connection, model, pk).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A user is to be logged out everywhere.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn logged_out(self, connection: &mut PgConnection, user: i32) -> Result<(), ApiError> {
+        match self.0 {
+            Some(author) => sessions::end(author.layout, connection, user).await,
+            None => Ok(()),
+        }
+    }
+}

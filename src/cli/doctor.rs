@@ -1,0 +1,104 @@
+//! `ak-stages doctor`: what is connected, and whether it would be served.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use sqlx::PgConnection;
+
+use super::stdout::print;
+use crate::config::Settings;
+use crate::db::{Database, Layout, Server, attached, grants};
+use crate::resources;
+
+/// How often the database is asked to find its latency.
+const PROBES: usize = 7;
+
+/// Report, and fail where the server would not start or not work.
+///
+/// # Errors
+/// What is wrong, in a sentence.
+pub async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let server = Server::join(&settings.database).await?;
+    let database = super::open(&server, settings).await?;
+    let checked = check(&database).await;
+    database.pool.close().await;
+    server.stop()?;
+    checked
+}
+
+async fn check(database: &Database) -> anyhow::Result<()> {
+    let mut session = database.connection(false).await?;
+    let mut report = describe(&mut session, &database.layout).await?;
+    let missing = if database.layout.is_attached() {
+        grants::missing(&mut session, &database.layout, &resources::tables_of_used_by()).await?
+    } else {
+        Vec::new()
+    };
+    for grant in &missing {
+        writeln!(report, "missing     {}", grant.sql("CURRENT_USER"))?;
+    }
+    print(&report)?;
+    if !missing.is_empty() {
+        bail!("the database role lacks {} privileges; some requests would be refused", missing.len());
+    }
+    Ok(())
+}
+
+async fn describe(connection: &mut PgConnection, layout: &Layout) -> anyhow::Result<String> {
+    let (server, name, role, pid): (String, String, String, i32) = sqlx::query_as(
+        "SELECT current_setting('server_version'), current_database()::text, current_user::text, pg_backend_pid()",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let mode = if layout.is_attached() {
+        format!("attached to authentik {}", layout.authentik_version())
+    } else {
+        format!("own database, answering as authentik {}", layout.authentik_version())
+    };
+    let tables = if layout.is_attached() {
+        format!(
+            "{} tables checked, {} types of stages",
+            attached::tables_checked(),
+            layout.stage_tables().len()
+        )
+    } else {
+        "migrated".to_owned()
+    };
+    let mut report = String::new();
+    writeln!(report, "mode        {mode}")?;
+    writeln!(report, "database    {name} as {role}, PostgreSQL {server} (backend {pid})")?;
+    writeln!(report, "schema      {tables}")?;
+    writeln!(report, "latency     {} µs for one statement", latency(connection).await?.as_micros())?;
+    Ok(report)
+}
+
+/// The median time of a statement that does nothing.
+async fn latency(connection: &mut PgConnection) -> sqlx::Result<Duration> {
+    let mut times = Vec::with_capacity(PROBES);
+    for _ in 0..PROBES {
+        let started = Instant::now();
+        sqlx::query("SELECT 1").execute(&mut *connection).await?;
+        times.push(started.elapsed());
+    }
+    times.sort();
+    Ok(times[PROBES / 2])
+}
+
+/// The SQL that gives `role` what it needs.
+///
+/// # Errors
+/// The database isn't authentik's, or can't be read.
+pub async fn grants(settings: &Settings, role: &str) -> anyhow::Result<String> {
+    let server = Server::join(&settings.database).await?;
+    let database = super::open(&server, settings).await?;
+    if !database.layout.is_attached() {
+        bail!("this is not the database of an authentik");
+    }
+    // Quoted as PostgreSQL quotes a name.
+    let role = format!("\"{}\"", role.replace('"', "\"\""));
+    Ok(grants::needed(&database.layout, &resources::tables_of_used_by())
+        .iter()
+        .map(|grant| grant.sql(&role) + "\n")
+        .collect())
+}

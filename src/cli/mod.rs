@@ -1,0 +1,108 @@
+//! The command line: the server, and the tools for users, roles and tokens that need no SQL. One file a command.
+
+mod doctor;
+mod healthcheck;
+mod role;
+mod serve;
+mod stdout;
+mod token;
+mod user;
+
+use anyhow::bail;
+use clap::{Parser, Subcommand};
+
+use self::role::Role;
+use self::stdout::print;
+use self::token::Token;
+use self::user::User;
+use crate::clock::Ids;
+use crate::config::Settings;
+use crate::db::{self, Database, Server};
+use crate::resources::{self, document};
+use crate::telemetry;
+
+/// authentik's stages REST API as one small server. Settings come from the environment; the README lists them.
+#[derive(Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API
+    Serve,
+    /// Bring the tables of our own database up to date, and end
+    Migrate,
+    /// Print the OpenAPI document as YAML
+    Openapi,
+    /// Ask a running server whether it is ready; exit status 1 if not
+    Healthcheck,
+    /// Say what is connected and whether it would be served; exit status 1 if not
+    Doctor,
+    /// Print the SQL that grants a database role what it needs on authentik's tables
+    Grants {
+        /// The role
+        role: String,
+    },
+    /// API tokens
+    #[command(subcommand)]
+    Token(Token),
+    /// Users
+    #[command(subcommand)]
+    User(User),
+    /// Roles and their permissions
+    #[command(subcommand)]
+    Role(Role),
+}
+
+impl Cli {
+    /// Do what the command line says.
+    ///
+    /// # Errors
+    /// Whatever went wrong, in a sentence for the person who typed it.
+    pub async fn run(self) -> anyhow::Result<()> {
+        if let Command::Openapi = self.command {
+            return print(&document::yaml()?);
+        }
+        let settings = Settings::from_env()?;
+        telemetry::start(settings.log_level);
+        match self.command {
+            Command::Serve => serve::serve(settings).await,
+            Command::Healthcheck => healthcheck::healthcheck(settings.listen),
+            Command::Doctor => doctor::run(&settings).await,
+            Command::Grants { role } => print(&doctor::grants(&settings, &role).await?),
+            command => with_database(&settings, command).await,
+        }
+    }
+}
+
+async fn with_database(settings: &Settings, command: Command) -> anyhow::Result<()> {
+    let server = Server::join(&settings.database).await?;
+    let database = open(&server, settings).await?;
+    if database.layout.is_attached() {
+        bail!("this is the database of an authentik: its users, roles and tokens are managed there");
+    }
+    let result = match command {
+        Command::Token(token) => token.run(&database.pool).await,
+        Command::User(user) => user.run(&database.pool).await,
+        Command::Role(role) => role.run(&database.pool).await,
+        _ => Ok(()), // handled above, but for `migrate`, which is done
+    };
+    database.pool.close().await;
+    server.stop()?;
+    result
+}
+
+/// Open the database of `server`.
+async fn open(server: &Server, settings: &Settings) -> anyhow::Result<Database> {
+    let how = settings.database_options(resources::permissions());
+    db::open(server.connect_options(), &how, &Ids::Random).await
+}
+
+/// A unique violation as a sentence.
+fn taken(error: sqlx::Error, what: &str) -> anyhow::Error {
+    let violation = error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation);
+    if violation { anyhow::anyhow!("this {what} is taken") } else { error.into() }
+}

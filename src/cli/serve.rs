@@ -1,0 +1,126 @@
+//! Start and end of the server.
+//!
+//! SIGTERM lets running requests finish; SIGINT gives them a second; a second signal ends the process at once.
+//! Nothing is lost either way: an answer is sent after its transaction is committed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::stdout::print;
+use crate::app::App;
+use crate::clock::{Clock, Ids};
+use crate::config::Settings;
+use crate::db::{self, Server, bootstrap};
+use crate::http::{self, Connections, HEAD_TIME_LIMIT};
+use crate::resources;
+
+/// How long requests may take to finish after SIGTERM.
+const GRACE: Duration = Duration::from_secs(30);
+/// The same after SIGINT.
+const SHORT_GRACE: Duration = Duration::from_secs(1);
+/// How often the embedded PostgreSQL is looked after.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// Run the server until a signal ends it.
+///
+/// # Errors
+/// The database, the address, or an embedded PostgreSQL that ended.
+pub async fn serve(settings: Settings) -> anyhow::Result<()> {
+    // First of all: an address that is taken should not start a database.
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let address = listener.local_addr()?;
+    let mut server = Server::start(&settings.database).await?;
+    // Before anybody is told that we serve: whoever is may stop us at once.
+    let signals = Signals::install()?;
+    let app = open(&server, settings, address).await?;
+    let pool = app.database.pool.clone();
+    let ended = tokio::select! {
+        () = run(listener, app, signals) => Ok(()),
+        ended = watch(&mut server) => ended,
+    };
+    tokio::time::timeout(SHORT_GRACE, pool.close()).await.ok();
+    server.stop()?;
+    ended
+}
+
+/// Open the database and say where everything is.
+async fn open(server: &Server, settings: Settings, address: SocketAddr) -> anyhow::Result<App> {
+    let (clock, ids) = (Clock::System, Ids::Random);
+    let database =
+        db::open(server.connect_options(), &settings.database_options(resources::permissions()), &ids)
+            .await?;
+    if !database.layout.is_attached()
+        && let Some(key) = bootstrap::first_user(&database.pool, &settings.first_user, &clock, &ids).await?
+    {
+        print(&welcome(address, settings.first_user.token.is_none().then_some(&key)))?;
+    }
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    Ok(App::new(database, settings, clock, ids))
+}
+
+/// The one time that a key is shown: on standard output, which no log collector of ours writes to.
+fn welcome(address: SocketAddr, generated: Option<&String>) -> String {
+    let token = generated.map_or("$AUTHENTIK_BOOTSTRAP_TOKEN", String::as_str);
+    format!(
+        "Welcome to ak-stages. The first user is akadmin, and this is how to ask for something:\n\n  \
+         TOKEN={token}\n  \
+         curl -H \"Authorization: Bearer $TOKEN\" http://{address}/api/v3/stages/email/\n\n\
+         The token is shown this once. `ak-stages token create akadmin` makes another.\n"
+    )
+}
+
+/// The signals that end the server. From here on they don't end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Wait for the next one: how long it gives the requests.
+    async fn next(&mut self) -> Duration {
+        tokio::select! {
+            _ = self.terminate.recv() => GRACE,
+            _ = self.interrupt.recv() => SHORT_GRACE,
+        }
+    }
+}
+
+async fn run(listener: TcpListener, app: App, mut signals: Signals) {
+    let mut connections = Connections::new(listener, http::router(app), HEAD_TIME_LIMIT);
+    let grace = tokio::select! {
+        never = connections.accept() => match never {},
+        grace = signals.next() => grace,
+    };
+    tracing::info!("stopping");
+    tokio::select! {
+        () = connections.finish() => {}
+        _ = signals.next() => {}
+        () = tokio::time::sleep(grace) => tracing::warn!("requests did not finish in time"),
+    }
+}
+
+/// Ends when the embedded PostgreSQL does; never with an external one.
+async fn watch(server: &mut Server) -> anyhow::Result<()> {
+    let Server::Embedded(postgres) = server else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(WATCH).await;
+        if let Some(status) = postgres.exited() {
+            anyhow::bail!(
+                "the embedded PostgreSQL ended ({status}); see {}/server.log",
+                postgres.root().display()
+            );
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The sentences that authentik has beside those of its framework, and our own where authentik has none.
+
+use chrono::{DateTime, Utc};
+use drf::time;
+
+/// Not a duration such as `hours=3;minutes=1`.
+pub fn invalid_timedelta(value: &str) -> String {
+    format!("{value} is not in the correct format of 'hours=3;minutes=1'.")
+}
+/// A binding that is never evaluated.
+pub const NEVER_EVALUATED: &str = "Either evaluation on plan or evaluation on run must be enabled";
+/// The path of a user that starts or ends with a slash.
+pub const SLASH_AROUND: &str = "No leading or trailing slashes allowed.";
+/// The path of a user with `//` in it.
+pub const EMPTY_SEGMENT: &str = "No empty segments in user path allowed.";
+/// A new user of the type that authentik keeps for itself.
+pub const NO_INTERNAL_SERVICE_ACCOUNT: &str = "Setting a user to internal service account is not allowed.";
+/// Another type for a user of the type that authentik keeps for itself.
+pub const STAYS_INTERNAL_SERVICE_ACCOUNT: &str = "Can't change internal service account to other user type.";
+/// Any change of a user of that type.
+pub const INTERNAL_SERVICE_ACCOUNT: &str = "Can't modify internal service account users";
+/// A file name that leads out of its directory.
+pub const PARENT_DIRECTORY: &str = "Parent directory references ('..') are not allowed";
+/// A file name from the root.
+pub const ABSOLUTE_PATH: &str = "Absolute paths are not allowed";
+/// A file name with an empty directory.
+pub const DOUBLE_SLASH: &str = "Double slashes are not allowed";
+/// A file name with something else than `a-zA-Z0-9._/-`.
+pub const INVALID_FILE_NAME: &str = "File name can only contain letters (a-z, A-Z), numbers (0-9), dots (.), hyphens (-), underscores (_), forward slashes (/), and the placeholder %(theme)s for theme-specific files";
+/// A token of somebody else's.
+pub const TOKEN_USER: &str = "User cannot be changed";
+/// An app password that lives too long.
+pub fn token_lifetime(latest: &DateTime<Utc>) -> String {
+    format!("Token expires exceeds maximum lifetime ({} UTC).", time::python_str(latest))
+}
+/// Neither `api` nor `app_password`.
+pub fn invalid_intent(intent: &str) -> String {
+    format!("Invalid intent {intent}")
+}
+/// Only some may make a group of superusers, or unmake it.
+pub fn superuser_status(status: bool) -> String {
+    let status = if status { "True" } else { "False" };
+    format!("User does not have permission to set superuser status to {status}.")
+}
+/// Not one of the email templates.
+pub fn invalid_template(value: &str) -> String {
+    format!("Invalid template '{value}' specified.")
+}
+/// The row that this one refers to, or that refers to it, changed under the request.
+pub const CHANGED_MEANWHILE: &str = "The object was changed by another request at the same time. Try again.";
+/// The role that ak-stages has in the database lacks a privilege.
+pub fn database_role(sentence: &str) -> String {
+    format!("The database role of ak-stages may not do this: {sentence}")
+}
+/// Something hangs on the object that can only be deleted through authentik.
+pub fn in_use(table: &str) -> String {
+    format!("The object is in use by rows of {table}, which only authentik can delete.")
+}
+/// Longer than an index of PostgreSQL can hold.
+pub const TOO_LONG_FOR_INDEX: &str = "Ensure this object has no text that is too long to be indexed.";
+/// The body is larger than we take (authentik has no such answer; Django's own limit is the figure).
+pub const TOO_LARGE: &str = "Request body exceeded the limit of 2621440 bytes.";
+/// Something failed on our side.
+pub const INTERNAL: &str = "Internal Server Error";
+/// No database connection became free in time.
+pub const OVERLOADED: &str = "The server is overloaded. Try again.";
+/// An unknown or expired token, or one of an inactive user.
+pub const INVALID_TOKEN: &str = "Token invalid/expired";

@@ -1,0 +1,102 @@
+//! [`Layout`]: what differs from one database to another, found out once at the start.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use sqlx::PgConnection;
+
+use super::catalogue::ForeignKeys;
+use crate::contract::Release;
+use crate::contract::stage_types::StageType;
+
+/// What differs from one database to another, found out once at start-up.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Ours or authentik's.
+    pub(super) installation: Installation,
+    /// The release whose enumerations, templates and version the answers show.
+    pub(super) release: Release,
+    pub(super) authentik_version: String,
+    pub(super) install_id: String,
+    pub(super) user_groups: &'static str,
+    pub(super) stage_tables: Vec<(&'static StageType, String)>,
+    pub(super) foreign_keys: ForeignKeys,
+    pub(super) tables: BTreeSet<String>,
+    pub(super) readable: BTreeSet<String>,
+}
+
+/// Whose tables these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Installation {
+    /// Ours: made by our migrations.
+    Own,
+    /// Those of an authentik: never altered, and its traces of a write are written too.
+    Attached,
+}
+
+impl Layout {
+    /// Whether the tables are authentik's.
+    pub fn is_attached(&self) -> bool {
+        self.installation == Installation::Attached
+    }
+
+    /// The release whose enumerations and templates hold.
+    pub fn release(&self) -> Release {
+        self.release
+    }
+
+    /// The version of authentik whose contract the answers keep.
+    pub fn authentik_version(&self) -> &str {
+        &self.authentik_version
+    }
+
+    /// The table that ties users to groups.
+    pub fn user_groups(&self) -> &'static str {
+        self.user_groups
+    }
+
+    /// The stage types that this database has, with the tables of their rows.
+    pub fn stage_tables(&self) -> &[(&'static StageType, String)] {
+        &self.stage_tables
+    }
+
+    /// Whether there is such a table and the database role may read it.
+    pub fn reads(&self, table: &str) -> bool {
+        self.readable.contains(table)
+    }
+
+    /// Whether there is such a table.
+    pub fn exists(&self, table: &str) -> bool {
+        self.tables.contains(table)
+    }
+
+    /// What points where.
+    pub fn foreign_keys(&self) -> &ForeignKeys {
+        &self.foreign_keys
+    }
+
+    /// What authentik derives users' `uid` from.
+    pub fn install_id(&self) -> &str {
+        &self.install_id
+    }
+
+    /// SQL of a declaration, with the name of the table between users and groups in place of `{user_groups}`.
+    pub fn sql(&self, declared: &'static str) -> Cow<'static, str> {
+        if declared.contains("{user_groups}") {
+            Cow::Owned(declared.replace("{user_groups}", self.user_groups))
+        } else {
+            Cow::Borrowed(declared)
+        }
+    }
+}
+
+/// The tables that the database role may read.
+pub(super) async fn readable(connection: &mut PgConnection) -> sqlx::Result<BTreeSet<String>> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
+         AND relkind IN ('r', 'p') AND has_table_privilege(oid, 'SELECT')",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(tables.into_iter().collect())
+}

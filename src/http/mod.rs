@@ -1,0 +1,11 @@
+//! HTTP: what comes in and what goes out.
+
+mod browser;
+mod connections;
+mod error;
+mod health;
+mod receive;
+mod router;
+
+pub use connections::{Connections, HEAD_TIME_LIMIT};
+pub use router::router;

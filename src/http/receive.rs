@@ -1,0 +1,94 @@
+//! A request as it comes in: taken apart for the views, within bounds of size and time.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, RawPathParams};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Request, header};
+use drf::params::Query;
+use tokio::time::{Instant, timeout_at};
+
+use super::router::RequestId;
+use crate::app::App;
+use crate::authentik::Origin;
+use crate::db::connection::TIME_LIMIT;
+use crate::error::ApiError;
+use crate::views::{Call, MAX_BODY};
+
+/// How much of a larger body is read, and dropped, so that the client reads our answer rather than a reset.
+const MAX_DRAIN: usize = 64 * 1024 * 1024;
+
+/// Take a request apart. A router of Django's matches path segments without dots; anything else is no route.
+///
+/// # Errors
+/// 404, or 503 for a body that doesn't come in time.
+pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError> {
+    let deadline = Instant::now() + TIME_LIMIT;
+    let (mut parts, body) = request.into_parts();
+    let captures = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let key = captures.ok().and_then(|all| all.iter().next().map(|(_, value)| value.to_owned()));
+    if key.as_ref().is_some_and(|text| text.contains(['/', '.'])) {
+        return Err(ApiError::NoRoute);
+    }
+    let query = Query::parse(parts.uri.query());
+    let origin = origin(&parts, &query);
+    let body = timeout_at(deadline, read_body(body)).await.map_err(|_| ApiError::Overloaded)?;
+    Ok(Call {
+        app,
+        method: parts.method.to_string(),
+        origin,
+        key,
+        query,
+        headers: parts.headers,
+        body,
+        deadline,
+    })
+}
+
+/// Where a request came from.
+fn origin(parts: &Parts, query: &Query) -> Origin {
+    // The router has cut the API's prefix off.
+    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+    Origin {
+        method: parts.method.to_string(),
+        path: Origin::decoded_path(uri.path()),
+        args: Origin::masked_args(query),
+        user_agent: text(&parts.headers, header::USER_AGENT).to_owned(),
+        request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+        client_ip: client_ip(parts),
+        host: Origin::host_name(text(&parts.headers, header::HOST)),
+    }
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The first address of `X-Forwarded-For`, else the peer's. Like authentik itself, this trusts the proxy in front.
+fn client_ip(parts: &Parts) -> IpAddr {
+    let forwarded = text(&parts.headers, HeaderName::from_static("x-forwarded-for"));
+    let first = forwarded.split(',').next().and_then(|address| address.trim().parse().ok());
+    let peer = || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    first.or_else(peer).unwrap_or(IpAddr::from([255, 255, 255, 255]))
+}
+
+async fn read_body(mut body: Body) -> Result<Bytes, ApiError> {
+    let (mut taken, mut total) = (Vec::new(), 0_usize);
+    loop {
+        let frame = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await;
+        let Some(frame) = frame else { break };
+        let frame =
+            frame.map_err(|_| ApiError::Parse("the body ended early: line 1 column 1 (char 0)".into()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        total += data.len();
+        if total <= MAX_BODY {
+            taken.extend_from_slice(&data);
+        } else if total > MAX_DRAIN {
+            break;
+        } else {
+            taken = Vec::new();
+        }
+    }
+    if total > MAX_BODY { Err(ApiError::TooLarge) } else { Ok(taken.into()) }
+}

@@ -1,0 +1,128 @@
+//! The router and its middleware, with the reason for each layer's place.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, State};
+use axum::http::{HeaderName, HeaderValue, Request, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+use super::receive::receive;
+use super::{browser, health};
+use crate::app::App;
+use crate::contract::API_PREFIX;
+use crate::error::ApiError;
+use crate::resources;
+use crate::views::Answer;
+use crate::views::endpoint::Endpoint;
+
+/// The header that names a request, 32 hexadecimal digits, on every answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-authentik-id");
+
+/// The whole server.
+pub fn router(app: App) -> Router {
+    let layers = ServiceBuilder::new()
+        // Outermost: every answer gets its id and its log line, those of the layers below included.
+        .layer(middleware::from_fn_with_state(app.clone(), log_request))
+        // Compresses what everything below answers.
+        .layer(CompressionLayer::new())
+        // Closest to the views: a panic there is an answer for everything above.
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()
+        }));
+    let routes = Router::new()
+        .nest(API_PREFIX, api())
+        .merge(browser::router())
+        .route("/-/health/live/", get(health::live))
+        .route("/-/health/ready/", get(health::ready))
+        .fallback(async || ApiError::NoRoute)
+        .layer(layers)
+        .with_state(app);
+    // Outside the router, since it decides which route is taken.
+    Router::new().fallback_service(ServiceBuilder::new().map_request(merge_slashes).service(routes))
+}
+
+/// The routes of the API, below its prefix.
+fn api() -> Router<App> {
+    resources::endpoints().into_iter().fold(Router::new(), |router, endpoint| {
+        let path = endpoint.path.clone();
+        let endpoint = Arc::new(endpoint);
+        let handler = move |State(app): State<App>, request: Request<Body>| {
+            let endpoint = Arc::clone(&endpoint);
+            async move { respond(&endpoint, app, request).await }
+        };
+        router.route(&path, any(handler))
+    })
+}
+
+/// Serve a request, and give its answer what every answer has: an `Allow` header, and the error's body where it failed.
+async fn respond(endpoint: &Endpoint, app: App, request: Request<Body>) -> Response {
+    let answered = async { (endpoint.serve)(receive(app, request).await?).await };
+    let mut response = match answered.await {
+        Err(ApiError::NoRoute) => return ApiError::NoRoute.into_response(),
+        Ok(answer) => answer.into_response(),
+        Err(error) => error.into_response(),
+    };
+    if let Ok(allow) = HeaderValue::from_str(&endpoint.allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.body).into_response();
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_TYPE);
+        if let Some(content_type) = self.content_type {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        headers.extend(self.headers);
+        response
+    }
+}
+
+/// authentik's documentation prints `/api/v3//stages/…`: take it for `/api/v3/stages/…`.
+fn merge_slashes(mut request: Request<Body>) -> Request<Body> {
+    let merged = request.uri().path_and_query().and_then(|whole| {
+        let rest = whole.as_str().strip_prefix(API_PREFIX)?.strip_prefix("//")?;
+        format!("{API_PREFIX}/{rest}").parse::<Uri>().ok()
+    });
+    if let Some(uri) = merged {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// The id of a request, in its extensions.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// One line a request. It names the route, never the path or the query: an invitation's key is the secret of its
+/// link.
+async fn log_request(State(app): State<App>, mut request: Request<Body>, next: Next) -> Response {
+    let id = app.ids.next().simple().to_string();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let started = std::time::Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    tracing::info!(
+        request_id = id,
+        method = %method,
+        route = route.as_deref().unwrap_or("none"),
+        status = response.status().as_u16(),
+        runtime_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}

@@ -1,0 +1,65 @@
+//! [`Answer`]: what a view answers when all is well.
+
+use axum::body::Bytes;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::error::ApiError;
+
+/// A status, a body of some media type, and further headers.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The media type; none for an answer without a body.
+    pub content_type: Option<HeaderValue>,
+    /// The body.
+    pub body: Bytes,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Answer {
+    /// 200 with a body as JSON.
+    ///
+    /// # Errors
+    /// `body` can't be JSON.
+    pub fn ok(body: &impl Serialize) -> Result<Self, ApiError> {
+        Self::json(StatusCode::OK, body)
+    }
+
+    /// 201 with a body as JSON.
+    ///
+    /// # Errors
+    /// `body` can't be JSON.
+    pub fn created(body: &impl Serialize) -> Result<Self, ApiError> {
+        Self::json(StatusCode::CREATED, body)
+    }
+
+    /// 204
+    pub fn no_content() -> Self {
+        Self { status: StatusCode::NO_CONTENT, content_type: None, body: Bytes::new(), headers: Vec::new() }
+    }
+
+    /// 200 with a document of this media type.
+    pub fn document(media_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: Some(HeaderValue::from_static(media_type)),
+            body: body.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// With this header, too.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, ApiError> {
+        let body = serde_json::to_vec(body).map_err(anyhow::Error::from)?;
+        Ok(Self { status, ..Self::document("application/json", body) })
+    }
+}

@@ -1,0 +1,90 @@
+//! [`Call`]: a request, taken apart.
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, header};
+use drf::action::Method;
+use drf::params::Query;
+use drf::{json, negotiation};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::auth::{self, Caller};
+use crate::authentik::Origin;
+use crate::error::ApiError;
+
+/// The largest request body in bytes; Django's own figure for bodies that it keeps in memory.
+pub const MAX_BODY: usize = 2_621_440;
+
+/// A request, taken apart. The body is there already, but what is wrong with it is told only when a view asks for it.
+pub struct Call {
+    /// The server.
+    pub app: App,
+    /// The method, as sent.
+    pub method: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The object that the path names, decoded; of a path that names one.
+    pub key: Option<String>,
+    /// The query string.
+    pub query: Query,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, or why there is none.
+    pub body: Result<Bytes, ApiError>,
+    /// When the request is given up.
+    pub deadline: Instant,
+}
+
+impl Call {
+    /// The method, if it is one that actions have.
+    pub fn action_method(&self) -> Option<Method> {
+        Method::of(&self.method)
+    }
+
+    /// The values of the `Accept` headers.
+    pub fn accept(&self) -> impl Iterator<Item = &str> {
+        self.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok())
+    }
+
+    /// Whether the client takes JSON.
+    ///
+    /// # Errors
+    /// 404 for an unknown `?format=`, 406 for an `Accept` that JSON doesn't satisfy.
+    pub fn negotiate(&self) -> Result<(), ApiError> {
+        Ok(negotiation::accept(self.accept(), &self.query)?)
+    }
+
+    /// Who asks; `None` for no credentials.
+    ///
+    /// # Errors
+    /// 403 for wrong ones.
+    pub async fn authenticate(&self, connection: &mut PgConnection) -> Result<Option<Caller>, ApiError> {
+        let Some(key) = self.bearer() else { return Ok(None) };
+        let (layout, now) = (&self.app.database.layout, self.app.clock.now());
+        auth::authenticate(connection, layout, key, &self.origin.host, now).await.map(Some)
+    }
+
+    /// The key that was sent as credentials.
+    pub fn bearer(&self) -> Option<&str> {
+        auth::bearer(&self.headers)
+    }
+
+    /// The body as JSON; nothing at all counts as `{}`.
+    ///
+    /// # Errors
+    /// 413, 415, or 400 with the parser's sentence.
+    pub fn json(&mut self) -> Result<Value, ApiError> {
+        let bytes = std::mem::replace(&mut self.body, Ok(Bytes::new()))?;
+        if bytes.is_empty() {
+            return Ok(json!({}));
+        }
+        let content_type = self.headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !negotiation::is_json(content_type) {
+            return Err(ApiError::UnsupportedMediaType(content_type.to_owned()));
+        }
+        json::parse(&bytes).map_err(ApiError::Parse)
+    }
+}

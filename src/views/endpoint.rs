@@ -1,0 +1,218 @@
+//! [`Endpoint`]: a path of the API, and what is done with a request for it.
+
+use std::pin::Pin;
+
+use drf::action::{Effect, Method, RequestBody, Route, allow};
+use drf::intake::{self, Mode};
+use drf::metadata;
+use drf::permission::Permission;
+use serde_json::Value;
+use tokio::time::timeout_at;
+
+use super::action::{Action, ApiView, Request, Run};
+use super::lookup::find;
+use super::transaction::Transaction;
+use super::{Answer, Call, Context, Resource};
+use crate::auth::Caller;
+use crate::authentik::Trace;
+use crate::db::statements::Lock;
+use crate::error::ApiError;
+
+/// What is done with a request for a path.
+pub type Serve = Box<dyn Fn(Call) -> Serving + Send + Sync>;
+/// The answer to come.
+pub type Serving = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send>>;
+
+/// A path of the API.
+pub struct Endpoint {
+    /// The path below the API's prefix, with `{key}` for an object's key.
+    pub path: String,
+    /// Its `Allow` header.
+    pub allow: String,
+    /// What is done with a request for it.
+    pub serve: Serve,
+}
+
+/// The paths of a resource, one for each route that its actions have.
+pub fn of_resource<R: Resource>() -> Vec<Endpoint> {
+    let mut routes: Vec<Route> = Vec::new();
+    for action in R::actions() {
+        if !routes.contains(&action.declared.route) {
+            routes.push(action.declared.route);
+        }
+    }
+    let endpoint = |route: Route| Endpoint {
+        path: route.path(R::DECLARATION.path, "key"),
+        allow: allow(at::<R>(route).map(|action| action.declared.method)),
+        serve: Box::new(move |call| Box::pin(serve::<R>(call, route))),
+    };
+    routes.into_iter().map(endpoint).collect()
+}
+
+/// The path of a view without a resource.
+pub fn of_view(view: &'static ApiView) -> Endpoint {
+    Endpoint {
+        path: view.path.to_owned(),
+        allow: allow([view.declared.method].into_iter()),
+        serve: Box::new(move |call| Box::pin(serve_view(call, view))),
+    }
+}
+
+fn at<R: Resource>(route: Route) -> impl Iterator<Item = &'static Action<R>> {
+    R::actions().filter(move |action| action.declared.route == route)
+}
+
+async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiError> {
+    call.negotiate()?;
+    let method = call.action_method();
+    let action = at::<R>(route).find(|action| Some(action.declared.method) == method);
+    let effect = action.map_or(Effect::Reads, |action| action.declared.effect);
+    let deadline = call.deadline;
+    let work = async {
+        if effect == Effect::Writes {
+            R::before(&call.app).await;
+        }
+        let mut transaction = Transaction::begin(&call.app.database, effect).await?;
+        let answer = run::<R>(&mut call, route, action, &mut transaction).await?;
+        Ok((transaction, answer))
+    };
+    let (transaction, answer) = timeout_at(deadline, work).await.unwrap_or(Err(ApiError::Overloaded))?;
+    transaction.commit().await?;
+    Ok(answer)
+}
+
+/// The checks, in their order, and then the action.
+async fn run<R: Resource>(
+    call: &mut Call,
+    route: Route,
+    action: Option<&Action<R>>,
+    transaction: &mut Transaction,
+) -> Result<Answer, ApiError> {
+    let (connection, after_commit) = transaction.parts();
+    // The permission of an object is decided by the look-up, so there no credentials are a refusal like any other.
+    let anonymous = if route.detail { ApiError::PermissionDenied } else { ApiError::NotAuthenticated };
+    let caller = call.authenticate(connection).await?.ok_or(anonymous)?;
+    let Some(action) = action else {
+        return match call.method.as_str() {
+            "OPTIONS" => options::<R>(call, route, &caller, connection).await,
+            other => Err(ApiError::MethodNotAllowed(other.to_owned())),
+        };
+    };
+    let declared = &action.declared;
+    let codename = declared.permission.codename(&R::DECLARATION.model);
+    let key = call.key.clone().unwrap_or_default();
+    let mut row = None;
+    if route.detail {
+        let lock = match (declared.effect, declared.method) {
+            (Effect::Reads, _) | (_, Method::Get) => None,
+            (_, Method::Delete) => Some(Lock::Delete),
+            _ => Some(Lock::Change),
+        };
+        let found = find::<R>(context(call, &caller), connection, &key, lock).await?;
+        if let Some(codename) = &codename {
+            require_on(connection, &caller, codename, &found).await?;
+        }
+        row = Some(found);
+    } else if let Some(codename) = &codename {
+        caller.require(&R::DECLARATION.model, codename)?;
+    }
+    let body = match declared.body {
+        RequestBody::None => Value::Null,
+        _ => call.json()?,
+    };
+    let draft = match declared.body {
+        RequestBody::Fields { fields, .. } => {
+            let (draft, errors) = intake::take(fields, &body, Mode::Create, call.app.dialect());
+            if !errors.is_empty() {
+                return Err(ApiError::Validation(errors.into_body(fields)));
+            }
+            draft
+        }
+        _ => intake::Draft::default(),
+    };
+    let request = Request { context: context(call, &caller), connection, body, draft, after_commit };
+    match (&action.run, row) {
+        (Run::List(run), _) => run(request).await,
+        (Run::Object(run), Some(row)) => run(request, row).await,
+        (Run::Object(_), None) => Err(anyhow::anyhow!("an action on one object without an object").into()),
+    }
+}
+
+fn context<'a>(call: &'a Call, caller: &'a Caller) -> Context<'a> {
+    let app = &call.app;
+    let trace = Trace::new(&app.database.layout, caller, &call.origin, &app.clock, &app.ids);
+    Context { app, caller, query: &call.query, trace }
+}
+
+/// The permission on every object or on this one, or its ownership.
+async fn require_on<R: Resource>(
+    connection: &mut sqlx::PgConnection,
+    caller: &Caller,
+    codename: &str,
+    row: &R,
+) -> Result<(), ApiError> {
+    if row.owned_by(caller) {
+        return Ok(());
+    }
+    caller.require_on(connection, &R::DECLARATION.model, codename, &row.pk().to_string()).await
+}
+
+/// `OPTIONS`: the fields of POST and PUT are shown to those who may use them. Actions beside the seven are described
+/// without a look-up.
+async fn options<R: Resource>(
+    call: &Call,
+    route: Route,
+    caller: &Caller,
+    connection: &mut sqlx::PgConnection,
+) -> Result<Answer, ApiError> {
+    let row = if route == Route::OBJECT {
+        let key = call.key.as_deref().unwrap_or_default();
+        Some(find::<R>(context(call, caller), connection, key, None).await?)
+    } else {
+        None
+    };
+    let (mut shown, actions) = (Vec::new(), at::<R>(route).collect::<Vec<_>>());
+    let with_fields = |action: &&&Action<R>| matches!(action.declared.method, Method::Post | Method::Put);
+    for action in actions.iter().filter(with_fields) {
+        let declared = &action.declared;
+        let may = match (declared.permission.codename(&R::DECLARATION.model), &row) {
+            (Some(codename), Some(row)) => require_on(connection, caller, &codename, row).await.is_ok(),
+            (Some(codename), None) if !route.detail => {
+                caller.require(&R::DECLARATION.model, &codename).is_ok()
+            }
+            _ => true,
+        };
+        if may {
+            shown.push((declared.method, declared.body));
+        }
+    }
+    let Some(any) = actions.first() else { return Err(ApiError::NoRoute) };
+    let version = call.app.database.layout.release().api();
+    Answer::ok(&metadata::describe(Some(R::DECLARATION), &any.declared, &shown, version))
+}
+
+async fn serve_view(call: Call, view: &'static ApiView) -> Result<Answer, ApiError> {
+    let declared = &view.declared;
+    if declared.permission != Permission::Open {
+        call.negotiate()?;
+        let needed = declared.permission != Permission::Public;
+        if call.bearer().is_some() {
+            let work = async {
+                let mut transaction = Transaction::begin(&call.app.database, Effect::Reads).await?;
+                call.authenticate(transaction.parts().0).await?;
+                transaction.commit().await
+            };
+            timeout_at(call.deadline, work).await.unwrap_or(Err(ApiError::Overloaded))?;
+        } else if needed {
+            return Err(ApiError::NotAuthenticated);
+        }
+    }
+    match call.action_method() {
+        Some(method) if method == declared.method => (view.run)(&call),
+        _ if call.method == "OPTIONS" => {
+            let version = call.app.database.layout.release().api();
+            Answer::ok(&metadata::describe(None, declared, &[(declared.method, declared.body)], version))
+        }
+        _ => Err(ApiError::MethodNotAllowed(call.method)),
+    }
+}

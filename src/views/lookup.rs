@@ -1,0 +1,96 @@
+//! What lists and look-ups have in common: the caller's scope, the search and the filters.
+
+use drf::declaration::PathKey;
+use drf::params::{self, Condition};
+use drf::{Declaration, messages};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::{Context, Resource};
+use crate::auth::Scope;
+use crate::db::Layout;
+use crate::db::statements::{self, Lock, Selection};
+use crate::error::ApiError;
+
+/// See the module.
+pub(super) struct Lens<'a> {
+    declared: &'static Declaration,
+    layout: &'a Layout,
+    scope: Scope,
+    search: Vec<String>,
+    filters: params::Filters,
+}
+
+impl<'a> Lens<'a> {
+    pub(super) async fn read<R: Resource>(
+        context: Context<'a>,
+        connection: &mut PgConnection,
+    ) -> Result<Self, ApiError> {
+        let search = params::search_terms(context.query)
+            .map_err(|sentence| ApiError::Validation(json!([sentence])))?;
+        let mut lens = Self {
+            declared: R::DECLARATION,
+            layout: &context.app.database.layout,
+            scope: R::scope(context.caller),
+            search,
+            filters: params::Filters::default(),
+        };
+        if !context.query.is_empty() {
+            // Filters count only for those who see something at all.
+            lens.refuse_if_nothing(connection).await?;
+        }
+        lens.filters = params::filters(lens.declared, context.query, lens.layout.release().api())
+            .map_err(|errors| ApiError::Validation(errors.into_body(lens.declared.fields)))?;
+        if let Some(name) = statements::missing(connection, &lens.filters.existing).await? {
+            return Err(ApiError::field(name, messages::FILTER_NO_SUCH_ROW));
+        }
+        Ok(lens)
+    }
+
+    fn selection<'s>(&'s self, conditions: &'s [Condition]) -> Selection<'s> {
+        Selection { layout: self.layout, scope: &self.scope, search: &self.search, conditions }
+    }
+
+    /// The rows that the caller sees and the query asks for.
+    pub(super) fn filtered(&self) -> Selection<'_> {
+        self.selection(&self.filters.conditions)
+    }
+
+    /// authentik refuses those who see no row, rather than show them an empty list. The search runs before that
+    /// decision, the filters after it.
+    pub(super) async fn refuse_if_nothing(&self, connection: &mut PgConnection) -> Result<(), ApiError> {
+        if !self.scope.empty_is_denied() {
+            return Ok(());
+        }
+        let visible = statements::count(connection, self.declared, &self.selection(&[])).await?;
+        if visible == 0 { Err(ApiError::PermissionDenied) } else { Ok(()) }
+    }
+}
+
+/// The object that a path names, if the caller sees it.
+///
+/// # Errors
+/// 403 for those who see none at all, 404 otherwise.
+pub(super) async fn find<R: Resource>(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    text: &str,
+    lock: Option<Lock>,
+) -> Result<R, ApiError> {
+    let lens = Lens::read::<R>(context, connection).await?;
+    let key = PathKey::read(lens.declared.lookup.kind, text);
+    let found = match &key {
+        Some(key) => statements::find(connection, lens.declared, &lens.filtered(), key, lock).await?,
+        None => None,
+    };
+    match found {
+        Some(row) => Ok(row),
+        None => {
+            lens.refuse_if_nothing(connection).await?;
+            Err(match key {
+                Some(_) => ApiError::no_match(lens.declared.model.name),
+                None => ApiError::not_found(),
+            })
+        }
+    }
+}

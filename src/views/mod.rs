@@ -1,0 +1,22 @@
+//! The generic views: what follows from a [`Resource`] and its [actions](Action), whichever resource it is.
+//!
+//! Checks come in Django REST framework's order: content negotiation, authentication, permission of the method, method,
+//! look-up, object permission, body, fields. [`endpoint`] walks them; [`transaction`] is the one place where a
+//! request's transaction begins and ends.
+
+mod action;
+mod answer;
+mod call;
+pub mod endpoint;
+mod lookup;
+mod resource;
+mod standard;
+mod transaction;
+pub mod used_by;
+mod validation;
+
+pub use action::{Action, ApiView, Request};
+pub use answer::Answer;
+pub use call::{Call, MAX_BODY};
+pub use resource::{Check, Context, Preparation, Resource, Save};
+pub use transaction::AfterCommit;

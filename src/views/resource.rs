@@ -1,0 +1,198 @@
+//! [`Resource`]: what a resource says of itself. Routes, validation, SQL, filters, ordering, the OpenAPI document, permission
+//! names and the tests in `laws.rs` follow from it.
+
+use chrono::{DateTime, Utc};
+use drf::Declaration;
+use drf::errors::FieldErrors;
+use drf::intake::{Draft, Mode};
+use drf::params::Query;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgConnection};
+use validator::Validate;
+
+use super::Action;
+use super::used_by::Relation;
+use crate::app::App;
+use crate::auth::{Caller, Scope};
+use crate::authentik::{FlowPart, Trace};
+use crate::db::PrimaryKey;
+use crate::error::ApiError;
+
+/// A resource: one file in `resources/`.
+pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r, PgRow> + 'static {
+    /// Names, fields, filters.
+    const DECLARATION: &'static Declaration;
+    /// What can be done with it.
+    const ACTIONS: &'static [Action<Self>] = Action::SEVEN;
+    /// What else can be done with it.
+    const EXTRA_ACTIONS: &'static [Action<Self>] = &[];
+    /// The rows of `used_by/`.
+    const USED_BY: &'static [Relation] = &[];
+
+    /// The fields whose values have rules (as `#[validate]`) or that hooks read, every one optional. What a field's type
+    /// says already stands in the declaration alone.
+    type Input: DeserializeOwned + Validate + Send + Sync;
+
+    /// The type of the primary key.
+    type Key: PrimaryKey;
+
+    /// The primary key.
+    fn pk(&self) -> Self::Key;
+
+    /// What audit events call the object: the `name` of its model, or `str()` of it where that has none.
+    fn name(&self) -> String;
+
+    /// What it is to flows: a write of it makes their cached plans stale.
+    fn part(&self) -> FlowPart {
+        FlowPart::None
+    }
+
+    /// All its actions.
+    fn actions() -> impl Iterator<Item = &'static Action<Self>> {
+        Self::ACTIONS.iter().chain(Self::EXTRA_ACTIONS)
+    }
+
+    /// The rows that a caller sees.
+    fn scope(caller: &Caller) -> Scope {
+        caller.scope(&Self::DECLARATION.model)
+    }
+
+    /// Whether the caller owns the object, and so may do everything to it.
+    fn owned_by(&self, _caller: &Caller) -> bool {
+        false
+    }
+
+    /// Put what older clients send into today's words, before anything is checked.
+    fn modernise(_body: &mut Value) {}
+
+    /// Look at what a write depends on outside the database, before a connection is taken and a row locked.
+    fn before(_app: &App) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
+    /// Fill in what the request doesn't say: keys, owners, expiries.
+    fn prepare(
+        _preparation: &mut Preparation<'_, Self>,
+        _input: &Self::Input,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Judge by more than the value: by what the database or the server's configuration holds. Errors go to
+    /// [`Check::errors`].
+    fn check(
+        _check: &mut Check<'_, Self>,
+        _input: &Self::Input,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Load what stands in other tables, with one statement a relation for all rows of a page. The query may ask for
+    /// more or less of it.
+    fn attach(
+        _context: Context<'_>,
+        _connection: &mut PgConnection,
+        _rows: &mut [Self],
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// [`Self::attach`] for the answer to a write.
+    fn attach_written(
+        context: Context<'_>,
+        connection: &mut PgConnection,
+        _draft: &Draft,
+        row: &mut Self,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        Self::attach(context, connection, std::slice::from_mut(row))
+    }
+
+    /// Write what stands in other tables, in the transaction of the row itself. Many-to-many fields are written already.
+    fn saved(
+        _save: &mut Save<'_, Self>,
+        _input: &Self::Input,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// What goes before the row does, in the transaction: what the database's foreign keys don't tell of.
+    fn destroying(
+        _context: Context<'_>,
+        _connection: &mut PgConnection,
+        _row: &Self,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        async { Ok(()) }
+    }
+}
+
+/// Who asks, and for what.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The server.
+    pub app: &'a App,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// What the query string asks for.
+    pub query: &'a Query,
+    /// What authentik does beside a write.
+    pub trace: Trace<'a>,
+}
+
+impl Context<'_> {
+    /// When invitations and tokens end that are made now, without an expiry of their own.
+    pub fn default_expiry(&self) -> DateTime<Utc> {
+        let tenant = self.caller.tenant.default_token_duration();
+        self.app.clock.after(tenant.unwrap_or(self.app.settings.default_token_duration))
+    }
+}
+
+/// What [`Resource::prepare`] works with.
+pub struct Preparation<'a, R> {
+    /// The request.
+    pub context: Context<'a>,
+    /// In the transaction of the write.
+    pub connection: &'a mut PgConnection,
+    /// POST, PUT or PATCH.
+    pub mode: Mode,
+    /// The object as it is stored, locked; none for a new one.
+    pub row: Option<&'a R>,
+    /// The values to write.
+    pub draft: &'a mut Draft,
+    /// What is wrong so far: with shapes, values, keys.
+    pub errors: &'a FieldErrors,
+}
+
+/// What [`Resource::check`] works with.
+pub struct Check<'a, R> {
+    /// The request.
+    pub context: Context<'a>,
+    /// In the transaction of the write.
+    pub connection: &'a mut PgConnection,
+    /// POST, PUT or PATCH.
+    pub mode: Mode,
+    /// The object as it is stored, locked; none for a new one.
+    pub row: Option<&'a R>,
+    /// The values to write.
+    pub draft: &'a Draft,
+    /// What is wrong.
+    pub errors: &'a mut FieldErrors,
+}
+
+/// What [`Resource::saved`] works with.
+pub struct Save<'a, R: Resource> {
+    /// The request.
+    pub context: Context<'a>,
+    /// In the transaction of the write.
+    pub connection: &'a mut PgConnection,
+    /// POST, PUT or PATCH.
+    pub mode: Mode,
+    /// The object's key.
+    pub pk: R::Key,
+    /// The object as it was before; none for a new one.
+    pub before: Option<&'a R>,
+    /// The values that were written.
+    pub draft: &'a Draft,
+}

@@ -1,0 +1,148 @@
+//! The actions that every resource has.
+
+use drf::field::FieldKind;
+use drf::intake::{Draft, Mode};
+use drf::messages;
+use drf::page::PageRequest;
+use drf::params;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::action::Request;
+use super::lookup::Lens;
+use super::validation::{unique_violation, validate};
+use super::{Answer, Context, Resource, Save};
+use crate::authentik::{Change, Written, cascade};
+use crate::db::statements;
+use crate::error::ApiError;
+
+pub(super) async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, ApiError> {
+    let Request { context, connection, .. } = request;
+    let lens = Lens::read::<R>(context, connection).await?;
+    let count = statements::count(connection, R::DECLARATION, &lens.filtered()).await?;
+    if count == 0 {
+        lens.refuse_if_nothing(connection).await?;
+    }
+    let page = PageRequest::read(context.query, context.caller.tenant.page_sizes())
+        .locate(count)
+        .ok_or_else(|| ApiError::NotFound(messages::INVALID_PAGE.into()))?;
+    let order = params::ordering(R::DECLARATION, context.query);
+    let mut rows: Vec<R> = match count {
+        0 => Vec::new(),
+        _ => statements::page(connection, R::DECLARATION, &lens.filtered(), &order, &page).await?,
+    };
+    R::attach(context, connection, &mut rows).await?;
+    let autocomplete = R::DECLARATION.autocomplete.map(|describe| describe()).unwrap_or_default();
+    Answer::ok(&page.envelope(rows, autocomplete))
+}
+
+pub(super) async fn retrieve<R: Resource>(request: Request<'_>, mut row: R) -> Result<Answer, ApiError> {
+    R::attach(request.context, request.connection, std::slice::from_mut(&mut row)).await?;
+    Answer::ok(&row)
+}
+
+pub(super) async fn create<R: Resource>(mut request: Request<'_>) -> Result<Answer, ApiError> {
+    let (draft, input) = validated::<R>(&mut request, Mode::Create, None).await?;
+    let context = request.context;
+    let pk: R::Key = statements::insert(request.connection, R::DECLARATION, &context.app.ids, &draft)
+        .await
+        .map_err(|error| unique_violation(R::DECLARATION, error))?;
+    let row = finish::<R>(&mut request, Mode::Create, pk, None, &draft, &input).await?;
+    context.trace.made(request.connection, &R::DECLARATION.model, pk).await?;
+    Answer::created(&row)
+}
+
+pub(super) async fn replace<R: Resource>(request: Request<'_>, row: R) -> Result<Answer, ApiError> {
+    update(request, row, Mode::Replace).await
+}
+
+pub(super) async fn partial_update<R: Resource>(request: Request<'_>, row: R) -> Result<Answer, ApiError> {
+    update(request, row, Mode::Partial).await
+}
+
+async fn update<R: Resource>(mut request: Request<'_>, row: R, mode: Mode) -> Result<Answer, ApiError> {
+    let (draft, input) = validated(&mut request, mode, Some(&row)).await?;
+    request.context.trace.changing(request.connection, row.part()).await?;
+    statements::update(request.connection, R::DECLARATION, row.pk(), &draft)
+        .await
+        .map_err(|error| unique_violation(R::DECLARATION, error))?;
+    let row = finish(&mut request, mode, row.pk(), Some(&row), &draft, &input).await?;
+    Answer::ok(&row)
+}
+
+pub(super) async fn destroy<R: Resource>(request: Request<'_>, row: R) -> Result<Answer, ApiError> {
+    let Request { context, connection, after_commit, .. } = request;
+    wrote(context, connection, Change::Deleted, &row).await?;
+    R::destroying(context, connection, &row).await?;
+    let (layout, table) = (&context.app.database.layout, R::DECLARATION.table.name);
+    cascade::delete(connection, layout, table, vec![row.pk()]).await?;
+    after_commit.push(logged::<R>(context, Change::Deleted));
+    Ok(Answer::no_content())
+}
+
+async fn validated<R: Resource>(
+    request: &mut Request<'_>,
+    mode: Mode,
+    row: Option<&R>,
+) -> Result<(Draft, R::Input), ApiError> {
+    let mut body = std::mem::replace(&mut request.body, Value::Null);
+    R::modernise(&mut body);
+    validate::<R>(request.context, request.connection, &body, mode, row).await
+}
+
+/// What follows the row itself: related rows, authentik's traces, then the object as the answer shows it.
+async fn finish<R: Resource>(
+    request: &mut Request<'_>,
+    mode: Mode,
+    pk: R::Key,
+    before: Option<&R>,
+    draft: &Draft,
+    input: &R::Input,
+) -> Result<R, ApiError> {
+    let (context, connection) = (request.context, &mut *request.connection);
+    let layout = &context.app.database.layout;
+    for field in R::DECLARATION.fields.iter() {
+        let FieldKind::Many(target, through) = field.kind else { continue };
+        let ids = &context.app.ids;
+        match target.key {
+            drf::field::Key::Uuid => {
+                if let Some(keys) = draft.keys::<Uuid>(field) {
+                    statements::link(connection, layout, through, pk, &keys, ids).await?;
+                }
+            }
+            drf::field::Key::Integer => {
+                if let Some(keys) = draft.keys::<i32>(field) {
+                    statements::link(connection, layout, through, pk, &keys, ids).await?;
+                }
+            }
+        }
+    }
+    R::saved(&mut Save { context, connection, mode, pk, before, draft }, input).await?;
+    let mut rows: Vec<R> = statements::reload(connection, R::DECLARATION, layout, vec![pk]).await?;
+    let mut row = rows.pop().ok_or(ApiError::Conflict)?;
+    let change = if mode == Mode::Create { Change::Created } else { Change::Updated };
+    wrote(context, connection, change, &row).await?;
+    R::attach_written(context, connection, draft, &mut row).await?;
+    request.after_commit.push(logged::<R>(context, change));
+    Ok(row)
+}
+
+/// The trace of a write of this row.
+///
+/// # Errors
+/// The database failed.
+pub async fn wrote<R: Resource>(
+    context: Context<'_>,
+    connection: &mut sqlx::PgConnection,
+    change: Change,
+    row: &R,
+) -> Result<(), ApiError> {
+    let (model, pk, part) = (R::DECLARATION.model, row.pk(), row.part());
+    context.trace.wrote(connection, &Written { change, model, pk, name: &row.name(), part }).await
+}
+
+/// The log line of a write that is committed; it names no object, since an invitation's key is a secret.
+fn logged<R: Resource>(context: Context<'_>, change: Change) -> impl FnOnce() + Send + 'static {
+    let (user, model) = (context.caller.id, R::DECLARATION.model.label());
+    move || tracing::debug!(user, model, change = change.action(), "committed")
+}

@@ -1,0 +1,62 @@
+//! The transaction of a request: where it begins, where it is committed, and what follows that. Nothing else in views
+//! and resources begins or commits one.
+
+use drf::action::Effect;
+use sqlx::PgConnection;
+
+use crate::db::Database;
+use crate::db::connection::RequestConnection;
+use crate::error::ApiError;
+
+/// What is to be done once the transaction is committed. If it isn't, none of it is done.
+#[derive(Default)]
+pub struct AfterCommit(Vec<Box<dyn FnOnce() + Send>>);
+
+impl AfterCommit {
+    /// Do this, too. It must be quick, and can't fail any more.
+    pub fn push(&mut self, work: impl FnOnce() + Send + 'static) {
+        self.0.push(Box::new(work));
+    }
+}
+
+/// The transaction of a request. Dropped without a commit it is rolled back.
+pub struct Transaction {
+    connection: RequestConnection,
+    after_commit: AfterCommit,
+}
+
+impl Transaction {
+    /// Take a connection, and begin a transaction on it for an action that writes.
+    ///
+    /// # Errors
+    /// No connection became free in time, or the database failed.
+    pub async fn begin(database: &Database, effect: Effect) -> Result<Self, ApiError> {
+        let connection = database.connection(effect == Effect::Writes).await?;
+        Ok(Self { connection, after_commit: AfterCommit::default() })
+    }
+
+    /// The connection, and where to put what follows the commit.
+    pub fn parts(&mut self) -> (&mut PgConnection, &mut AfterCommit) {
+        (&mut self.connection, &mut self.after_commit)
+    }
+
+    /// Commit, and do what was put down for afterwards. The commit goes on whatever becomes of the request: neither a
+    /// client that leaves nor the request's time limit stops it halfway.
+    ///
+    /// # Errors
+    /// The database refused it, or failed.
+    pub async fn commit(self) -> Result<(), ApiError> {
+        let Self { connection, after_commit } = self;
+        if !connection.in_transaction() {
+            return Ok(());
+        }
+        let committed = tokio::spawn(async move {
+            connection.commit().await?;
+            for work in after_commit.0 {
+                work();
+            }
+            Ok(())
+        });
+        committed.await.map_err(anyhow::Error::from)?
+    }
+}

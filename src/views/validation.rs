@@ -1,0 +1,111 @@
+//! A body against a declaration: shapes, value rules, then what the database knows.
+
+use drf::declaration::Declaration;
+use drf::errors::FieldErrors;
+use drf::field::{FieldKind, Fields, Place};
+use drf::intake::{self, Draft, Mode};
+use drf::messages;
+use serde_json::Value;
+use sqlx::PgConnection;
+use validator::{Validate, ValidationErrors, ValidationErrorsKind};
+
+use super::{Check, Context, Preparation, Resource};
+use crate::db::statements::{self, Fact};
+use crate::error::ApiError;
+
+/// Everything that is to be written, checked.
+///
+/// # Errors
+/// 400 with every wrong field.
+pub(super) async fn validate<R: Resource>(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    body: &Value,
+    mode: Mode,
+    row: Option<&R>,
+) -> Result<(Draft, R::Input), ApiError> {
+    let fields = R::DECLARATION.fields;
+    let (mut draft, mut errors) = intake::take(fields, body, mode, context.app.dialect());
+    let input: R::Input = serde_json::from_value(draft.to_json(fields)).map_err(anyhow::Error::from)?;
+    if let Err(broken) = input.validate() {
+        merge(&mut errors, fields, &broken);
+    }
+    {
+        let probes: Vec<_> = statements::probes(R::DECLARATION, &draft)
+            .into_iter()
+            .filter(|probe| !errors.has(probe.field))
+            .collect();
+        let pk = row.map(Resource::pk);
+        let facts = statements::look_up(connection, R::DECLARATION, &probes, pk).await?;
+        for (probe, wrong) in probes.iter().zip(facts) {
+            let Some(index) = wrong else { continue };
+            let sentence = match &probe.fact {
+                Fact::Exist(_, keys) => messages::invalid_pk(&keys[index].spelling),
+                Fact::Unique(field, _) => field.unique.unwrap_or_default().to_owned(),
+            };
+            errors.add(probe.field, sentence);
+        }
+    }
+    let mut preparation =
+        Preparation { context, connection: &mut *connection, mode, row, draft: &mut draft, errors: &errors };
+    R::prepare(&mut preparation, &input).await?;
+    let mut check = Check { context, connection, mode, row, draft: &draft, errors: &mut errors };
+    R::check(&mut check, &input).await?;
+    if errors.is_empty() { Ok((draft, input)) } else { Err(ApiError::Validation(errors.into_body(fields))) }
+}
+
+/// Add what `validator` found. Only our own sentences are taken over: its parameters hold the offending values.
+fn merge(errors: &mut FieldErrors, fields: Fields, broken: &ValidationErrors) {
+    for (name, kind) in broken.errors() {
+        match kind {
+            ValidationErrorsKind::Field(list) => {
+                for sentence in list.iter().filter_map(|error| error.message.as_deref()) {
+                    errors.add_named(name, sentence);
+                }
+            }
+            ValidationErrorsKind::List(items) => {
+                let Some(FieldKind::Nested { fields: inner, .. }) = fields.get(name).map(|field| field.kind)
+                else {
+                    continue;
+                };
+                let last = items.keys().next_back().copied().unwrap_or_default();
+                let nested = (0..=last).map(|index| {
+                    let mut item = FieldErrors::default();
+                    if let Some(broken) = items.get(&index) {
+                        merge(&mut item, inner, broken);
+                    }
+                    item.into_body(inner)
+                });
+                errors.nest(name, nested.collect());
+            }
+            // An input that is part of another one, its fields beside the other's.
+            ValidationErrorsKind::Struct(part) => merge(errors, fields, part),
+        }
+    }
+}
+
+/// The answer where another request took a unique text between our look-up and our write: the field's own sentence, as
+/// if the look-up had found it.
+pub(super) fn unique_violation(declared: &Declaration, error: sqlx::Error) -> ApiError {
+    let field = error.as_database_error().and_then(|error| {
+        let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
+        if error.code() != "23505" {
+            return None;
+        }
+        // `Key (name)=(…) already exists.`
+        let column = error.detail()?.strip_prefix("Key (")?.split_once(")=(")?.0;
+        let table = error.table()?;
+        declared.fields.iter().find(|field| {
+            let own = match field.place {
+                Place::Own => declared.table.name == table,
+                Place::Parent => declared.table.parent.is_some_and(|parent| parent.name == table),
+                Place::Nowhere => false,
+            };
+            own && field.column.trim_matches('"') == column.trim_matches('"')
+        })
+    });
+    match field.and_then(|field| Some((field, field.unique?))) {
+        Some((field, sentence)) => ApiError::field(field.name, sentence),
+        None => error.into(),
+    }
+}
