@@ -3,7 +3,6 @@
 pub mod attached;
 pub mod bootstrap;
 pub mod cascade;
-pub mod embedded;
 pub mod grants;
 pub mod initial_permissions;
 pub mod links;
@@ -17,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use embedded_postgres::{Durability, EmbeddedPostgres};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
@@ -28,7 +28,6 @@ use crate::drf::page::PageSizes;
 use crate::drf::rules::parse_timedelta;
 use crate::resources::stage_types::StageType;
 use cascade::ForeignKeys;
-use embedded::{Durability, EmbeddedPostgres};
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -274,7 +273,7 @@ impl Server {
     /// For the command line tools: use the embedded PostgreSQL of a running server, or start it.
     pub async fn join(settings: &Settings) -> anyhow::Result<Self> {
         if let DatabaseSettings::Embedded(data_dir) = &settings.database
-            && let Some(options) = embedded::running(&embedded_root(data_dir.as_deref())?)?
+            && let Some(options) = embedded_postgres::running(&embedded_root(data_dir.as_deref())?)?
         {
             return Ok(Self::External(Box::new(options)));
         }
@@ -299,7 +298,7 @@ impl Server {
 }
 
 fn embedded_root(data_dir: Option<&Path>) -> anyhow::Result<std::path::PathBuf> {
-    let resolved = embedded::resolve_root(data_dir)?;
+    let resolved = embedded_postgres::resolve_root(data_dir)?;
     if resolved.fallback {
         tracing::warn!(directory = %resolved.root.display(), "the database user cannot reach ./data, so the database lives here");
     }

@@ -7,7 +7,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ak_stages::db::embedded;
 use rstest::rstest;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -72,7 +71,7 @@ fn what_was_acknowledged_survives_kill_9() {
 
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0), "{}", server.stderr());
-    assert!(embedded::running(&directory.join("postgres")).unwrap().is_none());
+    assert!(embedded_postgres::running(&directory.join("postgres")).unwrap().is_none());
 }
 
 /// Every row of a list.

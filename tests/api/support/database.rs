@@ -8,9 +8,9 @@ use std::sync::{LazyLock, Mutex};
 
 use ak_stages::clock::{Clock, Ids};
 use ak_stages::config::Settings;
-use ak_stages::db::embedded::{self, Durability, EmbeddedPostgres};
 use ak_stages::db::{self, Database, bootstrap};
 use anyhow::Result;
+use embedded_postgres::{Durability, EmbeddedPostgres};
 use rustix::process::{Pid, test_kill_process};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
@@ -151,5 +151,5 @@ fn is_stale(path: &Path) -> bool {
         return false;
     };
     let is_gone = test_kill_process(pid).is_err();
-    is_gone && embedded::running(&path.join("postgres")).is_ok_and(|options| options.is_none())
+    is_gone && embedded_postgres::running(&path.join("postgres")).is_ok_and(|options| options.is_none())
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, id};
 use std::time::{Duration, Instant};
 
-use ak_stages::db::embedded::{Durability, EmbeddedPostgres, resolve_root, running};
 use anyhow::{Context, Result, ensure};
+use embedded_postgres::{Durability, EmbeddedPostgres, resolve_root, running};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, query, query_scalar};
@@ -17,7 +17,7 @@ struct TestDir(PathBuf);
 
 impl TestDir {
     fn new(test: &str) -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("ak-stages-{test}-{}", id()));
+        let dir = std::env::temp_dir().join(format!("embedded-postgres-{test}-{}", id()));
         fs::create_dir(&dir)?;
         fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
         Ok(Self(dir))

@@ -10,9 +10,9 @@ use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::Durability;
-use super::directory::SUPERUSER;
-use super::process::RunAs;
+use crate::Durability;
+use crate::directory::SUPERUSER;
+use crate::process::RunAs;
 
 const OLDEST_SUPPORTED: u32 = 14;
 const PROGRAMS: [&str; 3] = ["postgres", "initdb", "pg_ctl"];
@@ -26,7 +26,7 @@ DATABASE_URL is not set and no PostgreSQL (14 or later) was found on this machin
 
 /// A directory that holds `postgres`, `initdb` and `pg_ctl`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Installation {
+pub(crate) struct Installation {
     major: u32,
     bin: PathBuf,
 }
@@ -37,7 +37,7 @@ impl Installation {
     ///
     /// # Errors
     /// None is installed; the message says what to install.
-    pub(super) fn select(data: &Path, user: RunAs) -> Result<Self> {
+    pub(crate) fn select(data: &Path, user: RunAs) -> Result<Self> {
         let mut found = installations(user);
         let position = match cluster_major(data)? {
             None => found.iter().position(|one| one.major >= OLDEST_SUPPORTED).with_context(none_found)?,
@@ -54,12 +54,12 @@ impl Installation {
     }
 
     /// The major version, as in `PG_VERSION`.
-    pub(super) fn major(&self) -> u32 {
+    pub(crate) fn major(&self) -> u32 {
         self.major
     }
 
     /// The path of one of [`PROGRAMS`].
-    pub(super) fn program(&self, name: &str) -> PathBuf {
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)
     }
 
@@ -71,7 +71,7 @@ impl Installation {
     ///
     /// # Errors
     /// `initdb` fails, with what it printed.
-    pub(super) fn create_cluster(&self, data: &Path, user: RunAs, durability: Durability) -> Result<()> {
+    pub(crate) fn create_cluster(&self, data: &Path, user: RunAs, durability: Durability) -> Result<()> {
         if cluster_major(data)?.is_some() {
             return Ok(());
         }

@@ -11,11 +11,11 @@ use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::SYSTEM_DATA_DIR;
-use super::process::RunAs;
+use crate::SYSTEM_DATA_DIR;
+use crate::process::RunAs;
 
-pub(super) const SUPERUSER: &str = "app";
-pub(super) const PORT: u16 = 5432;
+pub(crate) const SUPERUSER: &str = "app";
+pub(crate) const PORT: u16 = 5432;
 /// A socket's path may have 104 bytes (Linux: 108); `/.s.PGSQL.5432` and a NUL come behind the directory's.
 const LONGEST_SOCKET_DIR: usize = 85;
 const LOG_ROTATION_SIZE: u64 = 10 * 1024 * 1024;
@@ -23,14 +23,14 @@ const LOG_TAIL_LINES: usize = 12;
 
 /// What lies where, see the module's description.
 #[derive(Debug)]
-pub(super) struct Directory {
-    pub(super) root: PathBuf,
-    pub(super) socket_dir: PathBuf,
+pub(crate) struct Directory {
+    pub(crate) root: PathBuf,
+    pub(crate) socket_dir: PathBuf,
 }
 
 impl Directory {
     /// `root` must be absolute and without symbolic links: it identifies the database.
-    pub(super) fn at(root: PathBuf) -> Self {
+    pub(crate) fn at(root: PathBuf) -> Self {
         let mut socket_dir = root.join("run");
         if socket_dir.as_os_str().len() > LONGEST_SOCKET_DIR {
             let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
@@ -42,7 +42,7 @@ impl Directory {
 
     /// Creates `root`. It stays ours even when PostgreSQL runs as another user, who then may pass through
     /// it: as root we must not open or rename files where somebody else can put symbolic links.
-    pub(super) fn create(root: &Path) -> Result<Self> {
+    pub(crate) fn create(root: &Path) -> Result<Self> {
         create_dirs(root).with_context(|| format!("cannot create {}", root.display()))?;
         let root = fs::canonicalize(root)?;
         let (us, owner) = (geteuid(), fs::metadata(&root)?.uid());
@@ -57,16 +57,16 @@ impl Directory {
         Ok(Self::at(root))
     }
 
-    pub(super) fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.root.join("pgdata")
     }
 
-    pub(super) fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.root.join("server.log")
     }
 
     /// Takes the lock that makes us the only server on this directory, until the file is closed.
-    pub(super) fn lock(&self) -> Result<File> {
+    pub(crate) fn lock(&self) -> Result<File> {
         let path = self.root.join("lock");
         let mut lock = File::options()
             .create(true)
@@ -95,7 +95,7 @@ impl Directory {
     }
 
     /// Makes sure that the database user can reach `root`, and has the socket directory.
-    pub(super) fn open_to(&self, user: RunAs) -> Result<()> {
+    pub(crate) fn open_to(&self, user: RunAs) -> Result<()> {
         ensure!(
             user.can_enter(&self.root)?,
             "running as root, the database runs as uid {}, which cannot reach {} (a parent directory is \
@@ -108,7 +108,7 @@ impl Directory {
 
     /// Removes the socket and the socket lock that a killed postmaster leaves; the lock blocks the next one
     /// while its pid is reused or a zombie.
-    pub(super) fn clear_socket_dir(&self) -> Result<()> {
+    pub(crate) fn clear_socket_dir(&self) -> Result<()> {
         for entry in fs::read_dir(&self.socket_dir)? {
             let path = entry?.path();
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -116,7 +116,7 @@ impl Directory {
         Ok(())
     }
 
-    pub(super) fn rotate_log(&self) -> Result<()> {
+    pub(crate) fn rotate_log(&self) -> Result<()> {
         let log = self.log();
         if fs::metadata(&log).is_ok_and(|found| found.len() > LOG_ROTATION_SIZE) {
             fs::rename(&log, log.with_extension("log.old"))?;
@@ -125,7 +125,7 @@ impl Directory {
     }
 
     /// Not a URL, which could not hold every path; and nothing that `PG…` variables could change.
-    pub(super) fn connect_options(&self) -> PgConnectOptions {
+    pub(crate) fn connect_options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .socket(&self.socket_dir)
             .port(PORT)
@@ -136,7 +136,7 @@ impl Directory {
 }
 
 /// Somebody else may have the lock for an instant: the watchdog of a server that just died, a tool that
-/// asks whether it is [`running`](super::running), a child of ours between its fork and its exec.
+/// asks whether it is [`running`](crate::running), a child of ours between its fork and its exec.
 fn try_lock_patiently(lock: &File) -> Result<(), TryLockError> {
     for _ in 0..50 {
         match lock.try_lock() {
@@ -164,7 +164,7 @@ fn create_dirs(dir: &Path) -> std::io::Result<()> {
 }
 
 /// The last lines of a log that may be long and need not be UTF-8.
-pub(super) fn tail(path: &Path) -> std::io::Result<String> {
+pub(crate) fn tail(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(8 * 1024)))?;

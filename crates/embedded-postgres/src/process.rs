@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::installation::Installation;
+use crate::installation::Installation;
 
 const NO_ACCOUNT: &str = "running as root, and there is no user 'postgres' or 'nobody' to run the database \
                           as; start as an ordinary user or set DATABASE_URL";
@@ -25,7 +25,7 @@ const POSTMASTER_ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The user PostgreSQL runs as: we ourselves or, because PostgreSQL refuses root, an unprivileged account.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum RunAs {
+pub(crate) enum RunAs {
     Ourselves,
     Account { uid: u32, gid: u32 },
 }
@@ -36,14 +36,14 @@ impl RunAs {
     ///
     /// # Errors
     /// We are root and there is no account to step down to.
-    pub(super) fn resolve(data: &Path) -> Result<Self> {
+    pub(crate) fn resolve(data: &Path) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Ourselves);
         }
         cluster_owner(data).or_else(|| account("postgres")).or_else(|| account("nobody")).context(NO_ACCOUNT)
     }
 
-    pub(super) fn uid(self) -> u32 {
+    pub(crate) fn uid(self) -> u32 {
         match self {
             Self::Ourselves => rustix::process::geteuid().as_raw(),
             Self::Account { uid, .. } => uid,
@@ -52,7 +52,7 @@ impl RunAs {
 
     /// A silent command that runs as this user, with no environment of ours, in its own process group: a
     /// Ctrl-C in the terminal reaches only the server, which then stops the database in order.
-    pub(super) fn command(self, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C");
@@ -64,13 +64,13 @@ impl RunAs {
     }
 
     /// Whether this user can reach `dir`, which exists.
-    pub(super) fn can_enter(self, dir: &Path) -> Result<bool> {
+    pub(crate) fn can_enter(self, dir: &Path) -> Result<bool> {
         self.shell_test(r#"test -x "$1""#, dir)
     }
 
     /// Makes `dir` a directory that only this user can enter. It may exist already and may lie in `/tmp`,
     /// where anybody can make one first: then it has to be a real directory of the right owner.
-    pub(super) fn private_dir(self, dir: &Path) -> Result<()> {
+    pub(crate) fn private_dir(self, dir: &Path) -> Result<()> {
         if let Err(error) = DirBuilder::new().mode(0o700).create(dir)
             && error.kind() != ErrorKind::AlreadyExists
         {
@@ -124,7 +124,7 @@ fn account(name: &str) -> Option<RunAs> {
 ///
 /// # Errors
 /// The processes do not end in time.
-pub(super) fn clear_leftovers(data: &Path, installation: &Installation, user: RunAs) -> Result<()> {
+pub(crate) fn clear_leftovers(data: &Path, installation: &Installation, user: RunAs) -> Result<()> {
     let pid_file = data.join("postmaster.pid");
     let Ok(content) = fs::read_to_string(&pid_file) else {
         return Ok(());
