@@ -3,6 +3,7 @@
 pub mod attached;
 pub mod bootstrap;
 pub mod cascade;
+pub mod embedded;
 pub mod grants;
 pub mod initial_permissions;
 pub mod links;
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use embedded_postgres::{Durability, EmbeddedPostgres};
+use embedded_postgres::EmbeddedPostgres;
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
@@ -265,7 +266,7 @@ impl Server {
             DatabaseSettings::External(options) => Ok(Self::External(options.clone())),
             DatabaseSettings::Embedded(data_dir) => {
                 let root = embedded_root(data_dir.as_deref())?;
-                Ok(Self::Embedded(EmbeddedPostgres::start(root, Durability::Full).await?))
+                Ok(Self::Embedded(embedded::start(root).await?))
             }
         }
     }
@@ -273,9 +274,9 @@ impl Server {
     /// For the command line tools: use the embedded PostgreSQL of a running server, or start it.
     pub async fn join(settings: &Settings) -> anyhow::Result<Self> {
         if let DatabaseSettings::Embedded(data_dir) = &settings.database
-            && let Some(options) = embedded_postgres::running(&embedded_root(data_dir.as_deref())?)?
+            && let Some(address) = embedded_postgres::running(&embedded_root(data_dir.as_deref())?)?
         {
-            return Ok(Self::External(Box::new(options)));
+            return Ok(Self::External(Box::new(embedded::connect_options(&address))));
         }
         Self::start(settings).await
     }
@@ -284,7 +285,7 @@ impl Server {
     pub fn connect_options(&self) -> PgConnectOptions {
         match self {
             Self::External(options) => (**options).clone(),
-            Self::Embedded(postgres) => postgres.connect_options(),
+            Self::Embedded(postgres) => embedded::connect_options(&postgres.address()),
         }
     }
 

@@ -9,10 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::SYSTEM_DATA_DIR;
 use crate::process::RunAs;
+use crate::{Address, SYSTEM_DATA_DIR};
 
 pub(crate) const SUPERUSER: &str = "app";
 pub(crate) const PORT: u16 = 5432;
@@ -124,14 +123,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Not a URL, which could not hold every path; and nothing that `PG…` variables could change.
-    pub(crate) fn connect_options(&self) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .socket(&self.socket_dir)
-            .port(PORT)
-            .username(SUPERUSER)
-            .database("postgres")
-            .ssl_mode(PgSslMode::Disable)
+    pub(crate) fn address(&self) -> Address {
+        Address { socket_dir: self.socket_dir.clone(), port: PORT, user: SUPERUSER, database: "postgres" }
     }
 }
 

@@ -20,14 +20,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use directory::{Directory, PORT, tail};
 use installation::Installation;
-use process::{RunAs, clear_leftovers};
+use process::{Progress, RunAs, clear_leftovers};
 
 /// Where root's data goes when the working directory is closed to the database user.
 const SYSTEM_DATA_DIR: &str = "/var/lib/ak-stages";
@@ -61,6 +59,19 @@ pub enum Durability {
     None,
 }
 
+/// Where a running database is found. There is no password: who can enter the directory may connect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Address {
+    /// The directory of the unix socket, which drivers take in place of a host.
+    pub socket_dir: PathBuf,
+    /// A part of the socket's name.
+    pub port: u16,
+    /// The superuser.
+    pub user: &'static str,
+    /// The database that every cluster has.
+    pub database: &'static str,
+}
+
 /// A running PostgreSQL of our own.
 ///
 /// [`stop`](Self::stop) it when the server ends. Merely dropping it, or dying, is safe too: the watchdog
@@ -77,29 +88,26 @@ pub struct EmbeddedPostgres {
 
 impl EmbeddedPostgres {
     /// Starts the database in `root` (`<DATA_DIR>/postgres`), creating it at first, and waits until it
-    /// accepts connections. Takes the programs of the installation that made the database, else the newest
+    /// accepts connections: a second at first, then milliseconds, but as long as it takes after a crash.
+    /// Blocks. Takes the programs of the installation that made the database, else the newest
     /// of this machine, or those in the directory named by the environment variable `PG_BIN_DIR`.
     ///
     /// # Errors
     /// Another server uses `root`, no fitting PostgreSQL is installed, the directories cannot be used, or
     /// PostgreSQL fails; the message is for the operator and says what to do.
-    pub async fn start(root: PathBuf, durability: Durability) -> Result<Self> {
-        let launch = tokio::task::spawn_blocking(move || Self::launch(&root, durability));
-        let mut server = launch.await.context("starting the database panicked")??;
-        match server.accepts_connections().await {
-            Ok(()) => Ok(server),
-            Err(error) => {
-                let stop = tokio::task::spawn_blocking(move || server.stop());
-                stop.await.context("stopping the database panicked")??;
-                Err(error)
-            }
+    pub fn start(root: &Path, durability: Durability) -> Result<Self> {
+        let mut server = Self::launch(root, durability)?;
+        if let Err(error) = server.wait_until_open() {
+            server.stop()?;
+            return Err(error);
         }
+        Ok(server)
     }
 
-    /// How to connect: database `postgres`, user `app`, through the socket.
+    /// How to connect.
     #[must_use]
-    pub fn connect_options(&self) -> PgConnectOptions {
-        self.directory.connect_options()
+    pub fn address(&self) -> Address {
+        self.directory.address()
     }
 
     /// The directory that [`start`](Self::start) was given, absolute and without symbolic links.
@@ -151,9 +159,8 @@ impl EmbeddedPostgres {
         Ok(Self { directory, postgres, watchdog, _lock: lock })
     }
 
-    async fn accepts_connections(&mut self) -> Result<()> {
+    fn wait_until_open(&mut self) -> Result<()> {
         let started = Instant::now();
-        let options = self.connect_options();
         loop {
             if let Some(status) = self.exited() {
                 let log = self.directory.log();
@@ -163,13 +170,16 @@ impl EmbeddedPostgres {
                     self.log_tail()
                 );
             }
-            match PgConnection::connect_with(&options).await {
-                Ok(connection) => return Ok(connection.close().await?),
-                Err(error) if is_recovering(&error) || started.elapsed() < LISTENS_WITHIN => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                Err(error) => return Err(error).context("postgres does not answer"),
+            match Progress::of(&self.postgres, &self.directory.data()) {
+                Progress::Open => return Ok(()),
+                Progress::Recovering => {}
+                Progress::Unknown => ensure!(
+                    started.elapsed() < LISTENS_WITHIN,
+                    "postgres does not listen; see {}",
+                    self.directory.log().display()
+                ),
             }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -205,14 +215,14 @@ impl EmbeddedPostgres {
 ///
 /// # Errors
 /// `root` cannot be read, usually because the server runs as another user.
-pub fn running(root: &Path) -> Result<Option<PgConnectOptions>> {
+pub fn running(root: &Path) -> Result<Option<Address>> {
     let lock = match File::open(root.join("lock")) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.with_context(|| format!("cannot open the database lock in {}", root.display()))?,
     };
     match lock.try_lock_shared() {
         Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(Some(Directory::at(fs::canonicalize(root)?).connect_options())),
+        Err(TryLockError::WouldBlock) => Ok(Some(Directory::at(fs::canonicalize(root)?).address())),
         Err(TryLockError::Error(error)) => Err(error).context("cannot test the database lock"),
     }
 }
@@ -277,9 +287,4 @@ fn spawn_postgres(
     }
     postgres.stdout(log.try_clone()?).stderr(log);
     postgres.spawn().context("cannot start postgres")
-}
-
-/// Whether the server is up but not yet, or no longer, open (`cannot_connect_now`).
-fn is_recovering(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("57P03"))
 }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,37 @@ impl RunAs {
     fn shell_test(self, script: &str, dir: &Path) -> Result<bool> {
         let status = self.command("/bin/sh").args(["-c", script, "sh"]).arg(dir).status();
         Ok(status.context("cannot run /bin/sh as the database user")?.success())
+    }
+}
+
+/// How far a postmaster has come, by its `postmaster.pid`: what `pg_ctl start` goes by, too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// It does not listen yet.
+    Unknown,
+    /// It listens, and turns everybody away until the data are consistent.
+    Recovering,
+    /// It accepts connections.
+    Open,
+}
+
+impl Progress {
+    pub(crate) fn of(postmaster: &Child, data: &Path) -> Self {
+        // Half-written or not there yet: soon there will be more to read.
+        let content = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+        Self::in_pid_file(&content, postmaster.id())
+    }
+
+    /// The eighth line is the status, padded with blanks (PostgreSQL's `utils/pidfile.h`).
+    fn in_pid_file(content: &str, pid: u32) -> Self {
+        if first_line_pid(content) != Some(pid) {
+            return Self::Unknown;
+        }
+        match content.lines().nth(7).map(str::trim) {
+            Some("ready" | "standby") => Self::Open,
+            Some("starting") => Self::Recovering,
+            _ => Self::Unknown,
+        }
     }
 }
 
@@ -215,4 +246,22 @@ fn wait_for_backends(data: &Path, user: RunAs) -> Result<()> {
 fn backends_alive(data: &Path, user: RunAs) -> Result<bool> {
     let script = r#"for cwd in /proc/[0-9]*/cwd; do [ "$cwd" -ef "$1" ] && exit 0; done; exit 1"#;
     user.shell_test(script, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Progress;
+
+    #[test]
+    fn progress_is_read_from_the_status_line_of_our_own_postmaster() {
+        let file =
+            |status: &str| format!("42\n/data\n1700000000\n5432\n/run\n\n  7340033         3\n{status}");
+        assert_eq!(Progress::in_pid_file(&file("ready   \n"), 42), Progress::Open);
+        assert_eq!(Progress::in_pid_file(&file("standby \n"), 42), Progress::Open);
+        assert_eq!(Progress::in_pid_file(&file("starting\n"), 42), Progress::Recovering);
+        assert_eq!(Progress::in_pid_file(&file("stopping\n"), 42), Progress::Unknown);
+        assert_eq!(Progress::in_pid_file(&file(""), 42), Progress::Unknown);
+        assert_eq!(Progress::in_pid_file(&file("ready   \n"), 4), Progress::Unknown);
+        assert_eq!(Progress::in_pid_file("", 42), Progress::Unknown);
+    }
 }

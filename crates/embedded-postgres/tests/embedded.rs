@@ -7,9 +7,9 @@ use std::process::{Command, id};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use embedded_postgres::{Durability, EmbeddedPostgres, resolve_root, running};
+use embedded_postgres::{Address, Durability, EmbeddedPostgres, resolve_root, running};
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{Connection, query, query_scalar};
 
 /// A directory for one test's databases, which the database user can reach. Removed at the end.
@@ -27,8 +27,8 @@ impl TestDir {
         self.0.join("postgres")
     }
 
-    async fn start(&self) -> Result<EmbeddedPostgres> {
-        EmbeddedPostgres::start(self.root(), Durability::None).await
+    fn start(&self) -> Result<EmbeddedPostgres> {
+        EmbeddedPostgres::start(&self.root(), Durability::None)
     }
 
     fn postmaster_pid_file(&self) -> PathBuf {
@@ -49,7 +49,17 @@ impl Drop for TestDir {
 }
 
 async fn connect(server: &EmbeddedPostgres) -> Result<PgConnection> {
-    Ok(PgConnection::connect_with(&server.connect_options()).await?)
+    connect_to(&server.address()).await
+}
+
+async fn connect_to(address: &Address) -> Result<PgConnection> {
+    let options = PgConnectOptions::new_without_pgpass()
+        .socket(&address.socket_dir)
+        .port(address.port)
+        .username(address.user)
+        .database(address.database)
+        .ssl_mode(PgSslMode::Disable);
+    Ok(PgConnection::connect_with(&options).await?)
 }
 
 async fn setting(connection: &mut PgConnection, name: &str) -> Result<String> {
@@ -71,8 +81,8 @@ async fn assert_note_survived(server: &EmbeddedPostgres) -> Result<()> {
 }
 
 /// The error of a start that has to fail, as the operator reads it.
-async fn refusal(dir: &TestDir) -> String {
-    match dir.start().await {
+fn refusal(dir: &TestDir) -> String {
+    match dir.start() {
         Ok(_) => panic!("the start has to fail"),
         Err(error) => format!("{error:#}"),
     }
@@ -108,7 +118,7 @@ async fn eventually(what: &str, mut condition: impl FnMut() -> bool) -> Result<(
 #[tokio::test]
 async fn starts_stops_and_leaves_no_process_behind() -> Result<()> {
     let dir = TestDir::new("start-stop")?;
-    let mut server = dir.start().await?;
+    let mut server = dir.start()?;
     assert_eq!(server.root(), fs::canonicalize(dir.root())?);
     assert_eq!(server.exited(), None);
     leave_note(&server).await?;
@@ -117,7 +127,7 @@ async fn starts_stops_and_leaves_no_process_behind() -> Result<()> {
     assert_eq!(processes.map(exists), [false, false]);
     assert!(!dir.postmaster_pid_file().exists());
 
-    let server = dir.start().await?;
+    let server = dir.start()?;
     assert_note_survived(&server).await?;
     server.stop()
 }
@@ -125,7 +135,7 @@ async fn starts_stops_and_leaves_no_process_behind() -> Result<()> {
 #[tokio::test]
 async fn speaks_utf8_on_a_private_socket_only() -> Result<()> {
     let dir = TestDir::new("settings")?;
-    let server = dir.start().await?;
+    let server = dir.start()?;
     let mut connection = connect(&server).await?;
     assert_eq!(setting(&mut connection, "listen_addresses").await?, "");
     assert_eq!(setting(&mut connection, "server_encoding").await?, "UTF8");
@@ -144,7 +154,7 @@ async fn speaks_utf8_on_a_private_socket_only() -> Result<()> {
 async fn syncs_commits_unless_told_otherwise() -> Result<()> {
     let dir = TestDir::new("durability")?;
     for (durability, expected) in [(Durability::Full, "on"), (Durability::None, "off")] {
-        let server = EmbeddedPostgres::start(dir.root(), durability).await?;
+        let server = EmbeddedPostgres::start(&dir.root(), durability)?;
         let mut connection = connect(&server).await?;
         for name in ["fsync", "synchronous_commit", "full_page_writes"] {
             assert_eq!(setting(&mut connection, name).await?, expected, "{name} with {durability:?}");
@@ -157,10 +167,9 @@ async fn syncs_commits_unless_told_otherwise() -> Result<()> {
 #[tokio::test]
 async fn a_second_server_is_told_who_is_first() -> Result<()> {
     let dir = TestDir::new("second")?;
-    let server = dir.start().await?;
-    let message = refusal(&dir).await;
+    let server = dir.start()?;
+    let message = refusal(&dir);
     assert!(message.contains(&format!("is in use by another server (pid {})", id())), "{message}");
-    assert_eq!(server.connect_options().get_database(), Some("postgres"));
     connect(&server).await?;
     server.stop()
 }
@@ -169,9 +178,8 @@ async fn a_second_server_is_told_who_is_first() -> Result<()> {
 async fn command_line_tools_find_the_running_server() -> Result<()> {
     let dir = TestDir::new("running")?;
     assert!(running(&dir.root())?.is_none());
-    let server = dir.start().await?;
-    let options: PgConnectOptions = running(&dir.root())?.context("it runs")?;
-    PgConnection::connect_with(&options).await?;
+    let server = dir.start()?;
+    connect_to(&running(&dir.root())?.context("it runs")?).await?;
     server.stop()?;
     assert!(running(&dir.root())?.is_none());
     Ok(())
@@ -180,7 +188,7 @@ async fn command_line_tools_find_the_running_server() -> Result<()> {
 #[tokio::test]
 async fn the_watchdog_stops_the_database_of_a_dead_server() -> Result<()> {
     let dir = TestDir::new("watchdog")?;
-    let server = dir.start().await?;
+    let server = dir.start()?;
     // Closes the pipe, as any death of the process does.
     drop(server);
     eventually("the shutdown", || !dir.postmaster_pid_file().exists()).await
@@ -189,20 +197,20 @@ async fn the_watchdog_stops_the_database_of_a_dead_server() -> Result<()> {
 #[tokio::test]
 async fn a_late_watchdog_cannot_stop_the_next_servers_database() -> Result<()> {
     let dir = TestDir::new("late-watchdog")?;
-    let server = dir.start().await?;
+    let server = dir.start()?;
     let late = watchdog(&dir)?;
     kill_process(late, Signal::STOP)?;
     drop(server);
-    let message = refusal(&dir).await;
+    let message = refusal(&dir);
     assert!(message.contains("is in use by another server"), "{message}");
     kill_process(late, Signal::CONT)?;
-    dir.start().await?.stop()
+    dir.start()?.stop()
 }
 
 #[tokio::test]
 async fn the_watchdog_ignores_signals_meant_for_the_server() -> Result<()> {
     let dir = TestDir::new("signals")?;
-    let server = dir.start().await?;
+    let server = dir.start()?;
     for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
         kill_process(watchdog(&dir)?, signal)?;
     }
@@ -214,7 +222,7 @@ async fn the_watchdog_ignores_signals_meant_for_the_server() -> Result<()> {
 #[tokio::test]
 async fn an_orphan_is_stopped_by_the_next_start() -> Result<()> {
     let dir = TestDir::new("orphan")?;
-    let mut server = dir.start().await?;
+    let mut server = dir.start()?;
     leave_note(&server).await?;
     kill_process(watchdog(&dir)?, Signal::KILL)?;
     eventually("the watchdog's end", || watchdog(&dir).is_err()).await?;
@@ -222,7 +230,7 @@ async fn an_orphan_is_stopped_by_the_next_start() -> Result<()> {
     let orphan = dir.postmaster()?;
     drop(server);
 
-    let server = dir.start().await?;
+    let server = dir.start()?;
     assert_ne!(dir.postmaster()?, orphan);
     assert_note_survived(&server).await?;
     server.stop()
@@ -231,14 +239,14 @@ async fn an_orphan_is_stopped_by_the_next_start() -> Result<()> {
 #[tokio::test]
 async fn a_killed_database_is_noticed_and_recovers() -> Result<()> {
     let dir = TestDir::new("killed")?;
-    let mut server = EmbeddedPostgres::start(dir.root(), Durability::Full).await?;
+    let mut server = EmbeddedPostgres::start(&dir.root(), Durability::Full)?;
     leave_note(&server).await?;
     kill_process(dir.postmaster()?, Signal::KILL)?;
     eventually("the postmaster's end", || server.exited().is_some()).await?;
     assert!(server.log_tail().contains("ready to accept connections"), "{}", server.log_tail());
     server.stop()?;
 
-    let server = EmbeddedPostgres::start(dir.root(), Durability::Full).await?;
+    let server = EmbeddedPostgres::start(&dir.root(), Durability::Full)?;
     assert_note_survived(&server).await?;
     server.stop()
 }
@@ -246,7 +254,7 @@ async fn a_killed_database_is_noticed_and_recovers() -> Result<()> {
 #[tokio::test]
 async fn a_stale_pid_file_does_not_matter() -> Result<()> {
     let dir = TestDir::new("stale-pid")?;
-    let server = dir.start().await?;
+    let server = dir.start()?;
     leave_note(&server).await?;
     server.stop()?;
 
@@ -257,7 +265,7 @@ async fn a_stale_pid_file_does_not_matter() -> Result<()> {
     for first_line in [dead.id().to_string(), id().to_string(), String::new()] {
         let content = format!("{first_line}\n{}\n", data.display());
         fs::write(dir.postmaster_pid_file(), content)?;
-        let server = dir.start().await?;
+        let server = dir.start()?;
         assert_note_survived(&server).await?;
         server.stop()?;
     }
@@ -270,7 +278,7 @@ async fn an_unfinished_initdb_is_forgotten() -> Result<()> {
     let unfinished = dir.root().join("pgdata.new");
     fs::create_dir_all(&unfinished)?;
     fs::write(unfinished.join("PG_VERSION"), "15\n")?;
-    dir.start().await?.stop()?;
+    dir.start()?.stop()?;
     assert!(!unfinished.exists());
     assert!(dir.root().join("pgdata/PG_VERSION").exists());
     Ok(())
@@ -280,11 +288,10 @@ async fn an_unfinished_initdb_is_forgotten() -> Result<()> {
 async fn a_path_too_long_for_a_socket_works() -> Result<()> {
     let dir = TestDir::new("long")?;
     let root = dir.0.join("a-directory-with-a-very-long-name".repeat(4)).join("postgres");
-    let server = EmbeddedPostgres::start(root.clone(), Durability::None).await?;
+    let server = EmbeddedPostgres::start(&root, Durability::None)?;
     connect(&server).await?;
-    let options = running(&root)?.context("it runs")?;
-    PgConnection::connect_with(&options).await?;
-    let socket_dir = options.get_socket().context("a socket")?.clone();
+    let Address { socket_dir, .. } = server.address();
+    connect_to(&running(&root)?.context("it runs")?).await?;
     assert!(socket_dir.starts_with("/tmp"), "{}", socket_dir.display());
     server.stop()?;
     Ok(fs::remove_dir(socket_dir)?)
@@ -295,7 +302,7 @@ async fn a_socket_directory_laid_by_somebody_else_is_refused() -> Result<()> {
     let dir = TestDir::new("planted")?;
     fs::create_dir(dir.root())?;
     std::os::unix::fs::symlink("/tmp", dir.root().join("run"))?;
-    let message = refusal(&dir).await;
+    let message = refusal(&dir);
     assert!(message.contains("run is not a private directory"), "{message}");
     Ok(())
 }
@@ -306,7 +313,7 @@ async fn data_of_another_version_is_not_touched() -> Result<()> {
     let data = dir.root().join("pgdata");
     fs::create_dir_all(&data)?;
     fs::write(data.join("PG_VERSION"), "9\n")?;
-    let message = refusal(&dir).await;
+    let message = refusal(&dir);
     assert!(message.contains("was made by PostgreSQL 9, which is not installed (found: ["), "{message}");
     assert_eq!(fs::read_dir(&data)?.count(), 1);
     Ok(())
@@ -315,9 +322,9 @@ async fn data_of_another_version_is_not_touched() -> Result<()> {
 #[tokio::test]
 async fn a_failing_start_shows_the_end_of_the_log() -> Result<()> {
     let dir = TestDir::new("log-tail")?;
-    dir.start().await?.stop()?;
+    dir.start()?.stop()?;
     fs::write(dir.root().join("pgdata/postgresql.conf"), "no_such_setting = 1\n")?;
-    let message = refusal(&dir).await;
+    let message = refusal(&dir);
     assert!(message.contains("postgres ended at start (exit status: 1); the end of"), "{message}");
     assert!(message.contains("no_such_setting"), "{message}");
     assert!(running(&dir.root())?.is_none());
@@ -330,7 +337,7 @@ async fn a_large_log_is_rotated() -> Result<()> {
     fs::create_dir(dir.root())?;
     let log = dir.root().join("server.log");
     File::create(&log)?.set_len(11 * 1024 * 1024)?;
-    dir.start().await?.stop()?;
+    dir.start()?.stop()?;
     assert_eq!(fs::metadata(dir.root().join("server.log.old"))?.len(), 11 * 1024 * 1024);
     assert!(fs::metadata(&log)?.len() < 1024 * 1024);
     Ok(())

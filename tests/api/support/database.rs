@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex};
 
 use ak_stages::clock::{Clock, Ids};
 use ak_stages::config::Settings;
-use ak_stages::db::{self, Database, bootstrap};
+use ak_stages::db::{self, Database, bootstrap, embedded};
 use anyhow::Result;
 use embedded_postgres::{Durability, EmbeddedPostgres};
 use rustix::process::{Pid, test_kill_process};
@@ -83,16 +83,16 @@ async fn cluster() -> &'static Cluster {
 
 impl Cluster {
     async fn start() -> Result<Self> {
-        let server = EmbeddedPostgres::start(DIRECTORY.join("postgres"), Durability::None).await?;
+        let server = EmbeddedPostgres::start(&DIRECTORY.join("postgres"), Durability::None)?;
         execute(&server, format!("CREATE DATABASE {TEMPLATE}")).await?;
-        let template = fill_template(server.connect_options().database(TEMPLATE)).await?;
+        let template = fill_template(embedded::connect_options(&server.address()).database(TEMPLATE)).await?;
         Ok(Self { server, template, databases: AtomicUsize::new(0), discarded: Mutex::default() })
     }
 
     async fn create_database(&self, template: &str) -> Result<PgConnectOptions> {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         execute(&self.server, format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
-        Ok(self.server.connect_options().database(&name))
+        Ok(embedded::connect_options(&self.server.address()).database(&name))
     }
 
     async fn drop_discarded(&self) -> Result<()> {
@@ -106,7 +106,7 @@ impl Cluster {
 }
 
 async fn execute(server: &EmbeddedPostgres, statement: String) -> Result<()> {
-    let mut connection = PgConnection::connect_with(&server.connect_options()).await?;
+    let mut connection = PgConnection::connect_with(&embedded::connect_options(&server.address())).await?;
     sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
     Ok(connection.close().await?)
 }
@@ -151,5 +151,5 @@ fn is_stale(path: &Path) -> bool {
         return false;
     };
     let is_gone = test_kill_process(pid).is_err();
-    is_gone && embedded_postgres::running(&path.join("postgres")).is_ok_and(|options| options.is_none())
+    is_gone && embedded_postgres::running(&path.join("postgres")).is_ok_and(|address| address.is_none())
 }
