@@ -8,6 +8,7 @@ use chrono::Duration;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::db::Release;
+use crate::db::embedded::EmbeddedSettings;
 use crate::drf::rules::parse_timedelta;
 
 /// One setting.
@@ -93,8 +94,8 @@ pub const SETTINGS: &[Setting] = &[
 pub enum DatabaseSettings {
     /// A server that somebody else runs.
     External(Box<PgConnectOptions>),
-    /// A private one that we run; the directory, where one was set.
-    Embedded(Option<PathBuf>),
+    /// A private one that we run.
+    Embedded(EmbeddedSettings),
 }
 
 /// What `flow_set` in a request does.
@@ -203,7 +204,10 @@ fn database(source: &Source<'_>) -> anyhow::Result<DatabaseSettings> {
         return Ok(DatabaseSettings::External(Box::new(options)));
     }
     let Some(host) = source.given("AUTHENTIK_POSTGRESQL__HOST")? else {
-        return Ok(DatabaseSettings::Embedded(source.given("DATA_DIR")?.map(PathBuf::from)));
+        return Ok(DatabaseSettings::Embedded(EmbeddedSettings {
+            data_dir: source.given("DATA_DIR")?.map(PathBuf::from),
+            programs: source.given("PG_BIN_DIR")?.map(PathBuf::from),
+        }));
     };
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&host)
@@ -257,6 +261,8 @@ impl Source<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use rstest::rstest;
 
     use super::*;
@@ -271,7 +277,16 @@ mod tests {
     fn nothing_set_is_fine() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:9000");
-        assert!(matches!(settings.database, DatabaseSettings::Embedded(None)));
+        let DatabaseSettings::Embedded(embedded) = settings.database else { panic!("not embedded") };
+        assert_eq!(embedded, EmbeddedSettings::default());
+    }
+
+    #[test]
+    fn the_embedded_database_has_a_directory_and_programs() {
+        let settings = read(&[("DATA_DIR", "/srv/stages"), ("PG_BIN_DIR", "/opt/pg/bin")]).unwrap();
+        let DatabaseSettings::Embedded(embedded) = settings.database else { panic!("not embedded") };
+        assert_eq!(embedded.data_dir.as_deref(), Some(Path::new("/srv/stages")));
+        assert_eq!(embedded.programs.as_deref(), Some(Path::new("/opt/pg/bin")));
     }
 
     #[rstest]

@@ -13,7 +13,6 @@ pub mod session;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -264,17 +263,14 @@ impl Server {
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         match &settings.database {
             DatabaseSettings::External(options) => Ok(Self::External(options.clone())),
-            DatabaseSettings::Embedded(data_dir) => {
-                let root = embedded_root(data_dir.as_deref())?;
-                Ok(Self::Embedded(embedded::start(root).await?))
-            }
+            DatabaseSettings::Embedded(embedded) => Ok(Self::Embedded(embedded.start().await?)),
         }
     }
 
     /// For the command line tools: use the embedded PostgreSQL of a running server, or start it.
     pub async fn join(settings: &Settings) -> anyhow::Result<Self> {
-        if let DatabaseSettings::Embedded(data_dir) = &settings.database
-            && let Some(address) = embedded_postgres::running(&embedded_root(data_dir.as_deref())?)?
+        if let DatabaseSettings::Embedded(embedded) = &settings.database
+            && let Some(address) = embedded.running()?
         {
             return Ok(Self::External(Box::new(embedded::connect_options(&address))));
         }
@@ -293,17 +289,9 @@ impl Server {
     pub fn stop(self) -> anyhow::Result<()> {
         match self {
             Self::External(_) => Ok(()),
-            Self::Embedded(postgres) => postgres.stop(),
+            Self::Embedded(postgres) => Ok(postgres.stop()?),
         }
     }
-}
-
-fn embedded_root(data_dir: Option<&Path>) -> anyhow::Result<std::path::PathBuf> {
-    let resolved = embedded_postgres::resolve_root(data_dir)?;
-    if resolved.fallback {
-        tracing::warn!(directory = %resolved.root.display(), "the database user cannot reach ./data, so the database lives here");
-    }
-    Ok(resolved.root)
 }
 
 /// Connections to a server.

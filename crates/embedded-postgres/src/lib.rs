@@ -10,6 +10,7 @@
 //! ```
 
 mod directory;
+mod error;
 mod installation;
 mod process;
 
@@ -20,34 +21,58 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use directory::{Directory, PORT, tail};
+use error::OrCannot;
+pub use error::{Error, Result};
 use installation::Installation;
 use process::{Progress, RunAs, clear_leftovers};
 
-/// Where root's data goes when the working directory is closed to the database user.
-const SYSTEM_DATA_DIR: &str = "/var/lib/ak-stages";
 /// How long postgres may not listen at all. Recovery after a crash is not counted: it takes its time.
 const LISTENS_WITHIN: Duration = Duration::from_mins(1);
 
-const SETTINGS: [&str; 9] = [
-    "listen_addresses=",
-    "unix_socket_permissions=0700",
-    "max_connections=60",
-    "shared_buffers=64MB",
-    "timezone=UTC",
-    "log_timezone=UTC",
-    "log_destination=stderr",
-    "logging_collector=off",
-    "cluster_name=ak-stages",
-];
+/// What the rest relies on: nobody else gets in, and the log is where it is looked for.
+const SETTINGS: [&str; 4] =
+    ["listen_addresses=", "unix_socket_permissions=0700", "log_destination=stderr", "logging_collector=off"];
 const UNSAFE_SETTINGS: [&str; 3] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
 
 /// Waits until we close the pipe, be it by dying, and then tells the database to stop. Signals meant for
 /// the server (a terminal's, a service manager's to all of a unit's processes) must not end it before.
 const WATCHDOG: &str = r#"trap "" HUP INT TERM; read -r _; exec "$0" stop -D "$1" -m fast -W -s"#;
+
+/// Which database to run, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory of all its files; made at the first start.
+    pub root: PathBuf,
+    /// The application's name, which has to be fit for a file's: `cluster_name` of PostgreSQL, which the list of
+    /// processes shows, and the beginning of the socket directory's where that has to lie in `/tmp`.
+    pub name: String,
+    /// The superuser. Made with the database: under another name there is no such user later.
+    pub user: String,
+    /// The directory of `postgres`, `initdb` and `pg_ctl`. Without one the usual places and `PATH` are searched.
+    pub programs: Option<PathBuf>,
+    /// Further settings of PostgreSQL, such as `max_connections=60`.
+    pub settings: Vec<String>,
+    /// What a crash of the machine may cost.
+    pub durability: Durability,
+}
+
+impl Options {
+    /// The database in `root`, with user `postgres`, the programs that are found, PostgreSQL's own settings, and full
+    /// durability.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            name: "embedded".to_owned(),
+            user: "postgres".to_owned(),
+            programs: None,
+            settings: Vec::new(),
+            durability: Durability::Full,
+        }
+    }
+}
 
 /// What of a committed transaction survives a crash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +92,7 @@ pub struct Address {
     /// A part of the socket's name.
     pub port: u16,
     /// The superuser.
-    pub user: &'static str,
+    pub user: String,
     /// The database that every cluster has.
     pub database: &'static str,
 }
@@ -87,16 +112,15 @@ pub struct EmbeddedPostgres {
 }
 
 impl EmbeddedPostgres {
-    /// Starts the database in `root` (`<DATA_DIR>/postgres`), creating it at first, and waits until it
-    /// accepts connections: a second at first, then milliseconds, but as long as it takes after a crash.
-    /// Blocks. Takes the programs of the installation that made the database, else the newest
-    /// of this machine, or those in the directory named by the environment variable `PG_BIN_DIR`.
+    /// Starts the database, creating it at first, and waits until it accepts connections: a second at
+    /// first, then milliseconds, but as long as it takes after a crash. Blocks. Takes the programs of the
+    /// version that made the database; for a new one, the newest.
     ///
     /// # Errors
     /// Another server uses `root`, no fitting PostgreSQL is installed, the directories cannot be used, or
     /// PostgreSQL fails; the message is for the operator and says what to do.
-    pub fn start(root: &Path, durability: Durability) -> Result<Self> {
-        let mut server = Self::launch(root, durability)?;
+    pub fn start(options: &Options) -> Result<Self> {
+        let mut server = Self::launch(options)?;
         if let Err(error) = server.wait_until_open() {
             server.stop()?;
             return Err(error);
@@ -110,7 +134,7 @@ impl EmbeddedPostgres {
         self.directory.address()
     }
 
-    /// The directory that [`start`](Self::start) was given, absolute and without symbolic links.
+    /// The directory of all its files: [`Options::root`], absolute and without symbolic links.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.directory.root
@@ -135,26 +159,25 @@ impl EmbeddedPostgres {
     pub fn stop(mut self) -> Result<()> {
         let ended = self.shut_down();
         // Only now: until here it guards against our own death.
-        self.watchdog.kill()?;
-        self.watchdog.wait()?;
+        self.watchdog.kill().and_then(|()| self.watchdog.wait()).or_cannot("end the watchdog")?;
         ended
     }
 
     /// Everything up to the running process. Blocks.
-    fn launch(root: &Path, durability: Durability) -> Result<Self> {
-        let directory = Directory::create(root)?;
+    fn launch(options: &Options) -> Result<Self> {
+        let directory = Directory::create(options)?;
         let lock = directory.lock()?;
         let data = directory.data();
         let user = RunAs::resolve(&data)?;
         directory.open_to(user)?;
-        let installation = Installation::select(&data, user)?;
+        let installation = Installation::select(options.programs.as_deref(), &data, user)?;
         clear_leftovers(&data, &installation, user)?;
         directory.clear_socket_dir()?;
-        installation.create_cluster(&data, user, durability)?;
+        installation.create_cluster(&data, user, options)?;
         directory.rotate_log()?;
         // The watchdog first: no moment without it.
         let watchdog = spawn_watchdog(&directory, &lock, &installation, user)?;
-        let postgres = spawn_postgres(&directory, &installation, user, durability)?;
+        let postgres = spawn_postgres(&directory, &installation, user, options)?;
         tracing::info!(dir = %directory.root.display(), version = installation.major(), "starting the database");
         Ok(Self { directory, postgres, watchdog, _lock: lock })
     }
@@ -163,21 +186,15 @@ impl EmbeddedPostgres {
         let started = Instant::now();
         loop {
             if let Some(status) = self.exited() {
-                let log = self.directory.log();
-                bail!(
-                    "postgres ended at start ({status}); the end of {}:\n{}",
-                    log.display(),
-                    self.log_tail()
-                );
+                let (log, tail) = (self.directory.log(), self.log_tail());
+                return Err(Error::EndedAtStart { status, log, tail });
             }
             match Progress::of(&self.postgres, &self.directory.data()) {
                 Progress::Open => return Ok(()),
-                Progress::Recovering => {}
-                Progress::Unknown => ensure!(
-                    started.elapsed() < LISTENS_WITHIN,
-                    "postgres does not listen; see {}",
-                    self.directory.log().display()
-                ),
+                Progress::Unknown if started.elapsed() > LISTENS_WITHIN => {
+                    return Err(Error::Silent { log: self.directory.log() });
+                }
+                Progress::Unknown | Progress::Recovering => {}
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -186,21 +203,21 @@ impl EmbeddedPostgres {
     /// A fast shutdown, then ever harder ones.
     fn shut_down(&mut self) -> Result<()> {
         for (signal, seconds) in [(Signal::INT, 20), (Signal::QUIT, 10), (Signal::KILL, 10)] {
-            if self.postgres.try_wait()?.is_some() {
+            if self.postgres.try_wait().or_cannot("wait for postgres")?.is_some() {
                 return Ok(());
             }
-            kill_process(Pid::from_child(&self.postgres), signal)?;
+            kill_process(Pid::from_child(&self.postgres), signal).or_cannot("signal postgres")?;
             if self.ends_within(Duration::from_secs(seconds))? {
                 return Ok(());
             }
             tracing::warn!(?signal, seconds, "postgres does not end");
         }
-        bail!("postgres (pid {}) does not end", self.postgres.id());
+        Err(Error::DoesNotEnd { pid: self.postgres.id() })
     }
 
     fn ends_within(&mut self, limit: Duration) -> Result<bool> {
         let started = Instant::now();
-        while self.postgres.try_wait()?.is_none() {
+        while self.postgres.try_wait().or_cannot("wait for postgres")?.is_none() {
             if started.elapsed() > limit {
                 return Ok(false);
             }
@@ -210,52 +227,40 @@ impl EmbeddedPostgres {
     }
 }
 
-/// How to connect to the PostgreSQL that another process of ours runs in `root`, or `None` if none does.
-/// For the command line tools while the server runs. A server that is still starting may not answer yet.
+/// How to connect to the database if a process runs it, with the same root, name and user; `None` if none
+/// does. For a tool beside a server. A database that is still starting may not answer yet.
 ///
 /// # Errors
-/// `root` cannot be read, usually because the server runs as another user.
-pub fn running(root: &Path) -> Result<Option<Address>> {
+/// The root cannot be read, usually because the database runs as another user.
+pub fn running(options: &Options) -> Result<Option<Address>> {
+    let root = &options.root;
     let lock = match File::open(root.join("lock")) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened.with_context(|| format!("cannot open the database lock in {}", root.display()))?,
+        opened => opened.or_cannot(format_args!("open the database lock in {}", root.display()))?,
     };
     match lock.try_lock_shared() {
         Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(Some(Directory::at(fs::canonicalize(root)?).address())),
-        Err(TryLockError::Error(error)) => Err(error).context("cannot test the database lock"),
+        Err(TryLockError::WouldBlock) => {
+            let root = fs::canonicalize(root).or_cannot(format_args!("read {}", root.display()))?;
+            Ok(Some(Directory::at(root, options).address()))
+        }
+        Err(TryLockError::Error(error)) => Err(error).or_cannot("test the database lock"),
     }
 }
 
-/// The outcome of [`resolve_root`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Resolved {
-    /// What [`EmbeddedPostgres::start`] and [`running`] take. It need not exist.
-    pub root: PathBuf,
-    /// The database user cannot reach the working directory, so `root` is under `/var/lib/ak-stages`. To be
-    /// logged: it is not where one looks first.
-    pub fallback: bool,
-}
-
-/// Where the database lives: in `data_dir` if the operator set one, else in `./data` or, when we are root
-/// and the database user cannot reach that (a checkout in a closed home), in `/var/lib/ak-stages`.
+/// Whether a database in `root`, which need not exist, could start as far as the directories above it are
+/// concerned. As root it runs as another user, to whom a checkout in a closed home is out of reach.
 ///
 /// # Errors
 /// The working directory is gone, or `/bin/sh` cannot be run to test it.
-pub fn resolve_root(data_dir: Option<&Path>) -> Result<Resolved> {
-    let dir = std::path::absolute(data_dir.unwrap_or(Path::new("data")))?;
-    let fallback = data_dir.is_none() && is_closed_to_database_user(&dir)?;
-    let dir = if fallback { Path::new(SYSTEM_DATA_DIR) } else { &dir };
-    Ok(Resolved { root: dir.join("postgres"), fallback })
-}
-
-fn is_closed_to_database_user(dir: &Path) -> Result<bool> {
+pub fn is_reachable(root: &Path) -> Result<bool> {
+    let root = std::path::absolute(root).or_cannot("read the working directory")?;
     // Without any database user the start fails, and says why.
-    let Ok(user @ RunAs::Account { .. }) = RunAs::resolve(&dir.join("postgres/pgdata")) else {
-        return Ok(false);
+    let Ok(user @ RunAs::Account { .. }) = RunAs::resolve(&root.join("pgdata")) else {
+        return Ok(true);
     };
-    let existing = dir.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(dir);
-    Ok(!user.can_enter(existing)?)
+    let existing = root.ancestors().skip(1).find(|ancestor| ancestor.exists());
+    user.can_enter(existing.unwrap_or(Path::new("/")))
 }
 
 /// The watchdog holds the lock too: if we die, it cannot come late and stop our successor's database.
@@ -266,25 +271,30 @@ fn spawn_watchdog(
     user: RunAs,
 ) -> Result<Child> {
     let mut watchdog = user.command("/bin/sh");
-    watchdog.stdout(lock.try_clone()?);
+    watchdog.stdout(lock.try_clone().or_cannot("share the database lock")?);
     watchdog.args(["-c", WATCHDOG]).arg(installation.program("pg_ctl")).arg(directory.data());
-    watchdog.stdin(Stdio::piped()).spawn().context("cannot start the database's watchdog")
+    watchdog.stdin(Stdio::piped()).spawn().or_cannot("start the database's watchdog")
 }
 
 fn spawn_postgres(
     directory: &Directory,
     installation: &Installation,
     user: RunAs,
-    durability: Durability,
+    options: &Options,
 ) -> Result<Child> {
-    let log = File::options().create(true).append(true).mode(0o600).open(directory.log())?;
+    let path = directory.log();
+    let log = File::options().create(true).append(true).mode(0o600).open(&path);
+    let log = log.or_cannot(format_args!("open {}", path.display()))?;
     let mut postgres = user.command(installation.program("postgres"));
-    postgres.arg("-D").arg(directory.data()).arg("-k").arg(&directory.socket_dir);
-    postgres.args(["-p", &PORT.to_string()]);
+    postgres.arg("-D").arg(directory.data());
+    // First: of two settings the last wins.
+    postgres.args(options.settings.iter().flat_map(|setting| ["-c", setting]));
+    postgres.arg("-k").arg(&directory.socket_dir).args(["-p", &PORT.to_string()]);
+    postgres.args(["-c", &format!("cluster_name={}", options.name)]);
     postgres.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-    if durability == Durability::None {
+    if options.durability == Durability::None {
         postgres.args(UNSAFE_SETTINGS.iter().flat_map(|setting| ["-c", setting]));
     }
-    postgres.stdout(log.try_clone()?).stderr(log);
-    postgres.spawn().context("cannot start postgres")
+    postgres.stdout(log.try_clone().or_cannot("share the log")?).stderr(log);
+    postgres.spawn().or_cannot("start postgres")
 }

@@ -11,12 +11,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-
+use crate::error::OrCannot;
 use crate::installation::Installation;
+use crate::{Error, Result};
 
-const NO_ACCOUNT: &str = "running as root, and there is no user 'postgres' or 'nobody' to run the database \
-                          as; start as an ordinary user or set DATABASE_URL";
 /// How long backends may outlive their postmaster; they notice its death within milliseconds unless they
 /// are in the middle of a long computation.
 const BACKENDS_END_WITHIN: Duration = Duration::from_secs(15);
@@ -40,7 +38,10 @@ impl RunAs {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Ourselves);
         }
-        cluster_owner(data).or_else(|| account("postgres")).or_else(|| account("nobody")).context(NO_ACCOUNT)
+        cluster_owner(data)
+            .or_else(|| account("postgres"))
+            .or_else(|| account("nobody"))
+            .ok_or(Error::NoAccount)
     }
 
     pub(crate) fn uid(self) -> u32 {
@@ -74,20 +75,18 @@ impl RunAs {
         if let Err(error) = DirBuilder::new().mode(0o700).create(dir)
             && error.kind() != ErrorKind::AlreadyExists
         {
-            return Err(error).with_context(|| format!("cannot create {}", dir.display()));
+            return Err(error).or_cannot(format_args!("create {}", dir.display()));
         }
-        let found = fs::symlink_metadata(dir)?;
+        let found = fs::symlink_metadata(dir).or_cannot(format_args!("read {}", dir.display()))?;
         // Ours while the user is another: a start of ours died before its lchown.
         let owners = [self.uid(), Self::Ourselves.uid()];
         let closed_to_others = found.mode() & 0o777 == 0o700;
-        ensure!(
-            found.is_dir() && owners.contains(&found.uid()) && closed_to_others,
-            "{} is not a private directory of uid {}; remove it",
-            dir.display(),
-            self.uid()
-        );
+        if !found.is_dir() || !owners.contains(&found.uid()) || !closed_to_others {
+            return Err(Error::NotPrivate { dir: dir.to_owned(), uid: self.uid() });
+        }
         if let Self::Account { uid, gid } = self {
-            lchown(dir, Some(uid), Some(gid))?;
+            lchown(dir, Some(uid), Some(gid))
+                .or_cannot(format_args!("change the owner of {}", dir.display()))?;
         }
         Ok(())
     }
@@ -95,7 +94,7 @@ impl RunAs {
     /// Whether `script`, run by this user with `dir` as `$1`, exits with 0.
     fn shell_test(self, script: &str, dir: &Path) -> Result<bool> {
         let status = self.command("/bin/sh").args(["-c", script, "sh"]).arg(dir).status();
-        Ok(status.context("cannot run /bin/sh as the database user")?.success())
+        Ok(status.or_cannot("run /bin/sh as the database user")?.success())
     }
 }
 
@@ -170,15 +169,14 @@ pub(crate) fn clear_leftovers(data: &Path, installation: &Installation, user: Ru
             .arg(data)
             .args(["-m", "fast", "-w", "-t", "60"])
             .status()
-            .context("cannot run pg_ctl")?;
+            .or_cannot("run pg_ctl")?;
         // Its exit status says little: it also fails when the watchdog was faster. And it returns as soon as
         // `postmaster.pid` is gone, shortly before the process is.
         let started = Instant::now();
         while is_postmaster(pid, data) {
-            ensure!(
-                started.elapsed() < POSTMASTER_ENDS_WITHIN,
-                "cannot stop the orphaned postgres (pid {pid})"
-            );
+            if started.elapsed() > POSTMASTER_ENDS_WITHIN {
+                return Err(Error::DoesNotEnd { pid });
+            }
             sleep(Duration::from_millis(20));
         }
     }
@@ -190,7 +188,7 @@ pub(crate) fn clear_leftovers(data: &Path, installation: &Installation, user: Ru
     wait_for_backends(data, user)?;
     match fs::remove_file(&pid_file) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", pid_file.display()))
+            Err(error).or_cannot(format_args!("remove {}", pid_file.display()))
         }
         _ => Ok(()),
     }
@@ -234,7 +232,7 @@ fn wait_for_backends(data: &Path, user: RunAs) -> Result<()> {
     let started = Instant::now();
     while backends_alive(data, user)? {
         if started.elapsed() > BACKENDS_END_WITHIN {
-            bail!("processes of a dead PostgreSQL still use {}", data.display());
+            return Err(Error::Leftovers { data: data.to_owned() });
         }
         sleep(Duration::from_millis(20));
     }
