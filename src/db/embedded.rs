@@ -95,3 +95,23 @@ fn advise(error: Error) -> anyhow::Error {
     };
     anyhow!("{error}{advice}")
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// Those that a test can't bring about on every machine.
+    #[rstest]
+    #[case(Error::NotInstalled, "\n  or point at a server:  DATABASE_URL=postgres://user:password@host/db")]
+    #[case(Error::OutOfReach { root: "/root/data".into(), uid: 101 }, "; set DATA_DIR to a place outside it, for example /var/lib/ak-stages")]
+    #[case(Error::OtherOwner { root: "/srv/data".into(), owner: 7, uid: 8 }, ", or set DATA_DIR or DATABASE_URL")]
+    #[case(Error::NoAccount, ", or set DATABASE_URL")]
+    #[case(Error::NoUserName { output: String::new() }, ", or set DATABASE_URL")]
+    #[case(Error::DoesNotEnd { pid: 7 }, "")]
+    fn a_failure_ends_with_the_settings_that_help(#[case] error: Error, #[case] advice: &str) {
+        let message = error.to_string();
+        assert_eq!(advise(error).to_string(), message + advice);
+    }
+}
