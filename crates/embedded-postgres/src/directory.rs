@@ -19,7 +19,7 @@ const LONGEST_SOCKET_DIR: usize = 85;
 const LOG_ROTATION_SIZE: u64 = 10 * 1024 * 1024;
 const LOG_TAIL_LINES: usize = 12;
 
-/// What lies where, see the module's description.
+/// What lies where, see the README.
 #[derive(Debug)]
 pub(crate) struct Directory {
     pub(crate) root: PathBuf,
@@ -64,7 +64,7 @@ impl Directory {
         self.root.join("server.log")
     }
 
-    /// Takes the lock that makes us the only server on this directory, until the file is closed.
+    /// Takes the lock that makes us the only process on this directory, until the file is closed.
     pub(crate) fn lock(&self) -> Result<File> {
         let path = self.root.join("lock");
         let mut lock = File::options()
@@ -123,7 +123,7 @@ impl Directory {
     }
 }
 
-/// Somebody else may have the lock for an instant: the watchdog of a server that just died, a tool that
+/// Somebody else may have the lock for an instant: the watchdog of a process that just died, a tool that
 /// asks whether it is [`running`](crate::running), a child of ours between its fork and its exec.
 fn try_lock_patiently(lock: &File) -> Result<(), TryLockError> {
     for _ in 0..50 {

@@ -1,13 +1,4 @@
-//! The default database: a private PostgreSQL that runs as a child of the server.
-//!
-//! It is the PostgreSQL installed on the machine, with its data in `<DATA_DIR>/postgres`, reachable only
-//! through a unix socket, stopped when the server ends in whatever way. Unix only.
-//!
-//! ```text
-//! lock         held by the server, contains its pid
-//! pgdata/      the cluster                 pgdata.new/  an unfinished initdb
-//! run/         the socket                  server.log   rotated at start to server.log.old
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod directory;
 mod error;
@@ -38,7 +29,7 @@ const SETTINGS: [&str; 4] =
 const UNSAFE_SETTINGS: [&str; 3] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
 
 /// Waits until we close the pipe, be it by dying, and then tells the database to stop. Signals meant for
-/// the server (a terminal's, a service manager's to all of a unit's processes) must not end it before.
+/// the application (a terminal's, a service manager's to all of a unit's processes) must not end it before.
 const WATCHDOG: &str = r#"trap "" HUP INT TERM; read -r _; exec "$0" stop -D "$1" -m fast -W -s"#;
 
 /// Which database to run, and how.
@@ -99,7 +90,7 @@ pub struct Address {
 
 /// A running PostgreSQL of our own.
 ///
-/// [`stop`](Self::stop) it when the server ends. Merely dropping it, or dying, is safe too: the watchdog
+/// [`stop`](Self::stop) it when the application ends. Merely dropping it, or dying, is safe too: the watchdog
 /// process then stops the database.
 #[derive(Debug)]
 pub struct EmbeddedPostgres {
@@ -117,8 +108,8 @@ impl EmbeddedPostgres {
     /// version that made the database; for a new one, the newest.
     ///
     /// # Errors
-    /// Another server uses `root`, no fitting PostgreSQL is installed, the directories cannot be used, or
-    /// PostgreSQL fails; the message is for the operator and says what to do.
+    /// Another process uses the root, no fitting PostgreSQL is installed, the directories cannot be used, or
+    /// PostgreSQL fails.
     pub fn start(options: &Options) -> Result<Self> {
         let mut server = Self::launch(options)?;
         if let Err(error) = server.wait_until_open() {
@@ -140,7 +131,7 @@ impl EmbeddedPostgres {
         &self.directory.root
     }
 
-    /// How PostgreSQL ended, once it has. The server can do nothing then but log [`Self::log_tail`] and end.
+    /// How PostgreSQL ended, once it has. It is not started again: log [`Self::log_tail`] and end, too.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.postgres.try_wait().ok().flatten()
     }

@@ -52,7 +52,7 @@ impl RunAs {
     }
 
     /// A silent command that runs as this user, with no environment of ours, in its own process group: a
-    /// Ctrl-C in the terminal reaches only the server, which then stops the database in order.
+    /// Ctrl-C in the terminal reaches only the application, which then stops the database in order.
     pub(crate) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -162,7 +162,7 @@ pub(crate) fn clear_leftovers(data: &Path, installation: &Installation, user: Ru
     if let Some(pid) = first_line_pid(&content)
         && is_postmaster(pid, data)
     {
-        tracing::info!(pid, "stopping the database of a killed server");
+        tracing::info!(pid, "stopping the database of a killed process");
         let mut stop = user.command(installation.program("pg_ctl"));
         stop.arg("stop")
             .arg("-D")
