@@ -13,7 +13,7 @@ run: cargo postgresql ## Build and start the server on http://127.0.0.1:9000
 # The tests start databases of their own, whatever database the server is configured for.
 test: cargo ## Run all tests
 	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
-	cargo test --locked
+	cargo test --locked --workspace
 
 check: cargo ## Check format, lints, documentation and the OpenAPI document
 	.ci/run static

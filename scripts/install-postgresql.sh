@@ -2,7 +2,7 @@
 # Installs PostgreSQL where the server needs one of its own and there is none.
 #
 # Does nothing if DATABASE_URL or AUTHENTIK_POSTGRESQL__HOST names a database, or if PostgreSQL 14 or later
-# is found where the server itself looks for it (src/db/embedded/installation.rs).
+# is found where the server itself looks for it (crates/embedded-postgres/src/installation.rs).
 set -eu
 
 oldest=14

@@ -11,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use crate::contract::Release;
 use crate::contract::duration::parse_timedelta;
 use crate::db::bootstrap::FirstUser;
+use crate::db::embedded::EmbeddedSettings;
 use crate::db::{self, Location};
 
 /// One setting.
@@ -207,7 +208,10 @@ fn database(source: &Source<'_>) -> anyhow::Result<Location> {
         return Ok(Location::External(Box::new(options)));
     }
     let Some(host) = source.given("AUTHENTIK_POSTGRESQL__HOST")? else {
-        return Ok(Location::Embedded(source.given("DATA_DIR")?.map(PathBuf::from)));
+        return Ok(Location::Embedded(EmbeddedSettings {
+            data_dir: source.given("DATA_DIR")?.map(PathBuf::from),
+            programs: source.given("PG_BIN_DIR")?.map(PathBuf::from),
+        }));
     };
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&host)
@@ -261,6 +265,8 @@ impl Source<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use rstest::rstest;
 
     use super::*;
@@ -275,7 +281,16 @@ mod tests {
     fn nothing_set_is_fine() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:9000");
-        assert!(matches!(settings.database, Location::Embedded(None)));
+        let Location::Embedded(embedded) = settings.database else { panic!("not embedded") };
+        assert_eq!(embedded, EmbeddedSettings::default());
+    }
+
+    #[test]
+    fn the_embedded_database_has_a_directory_and_programs() {
+        let settings = read(&[("DATA_DIR", "/srv/stages"), ("PG_BIN_DIR", "/opt/pg/bin")]).unwrap();
+        let Location::Embedded(embedded) = settings.database else { panic!("not embedded") };
+        assert_eq!(embedded.data_dir.as_deref(), Some(Path::new("/srv/stages")));
+        assert_eq!(embedded.programs.as_deref(), Some(Path::new("/opt/pg/bin")));
     }
 
     #[rstest]

@@ -10,7 +10,8 @@ pub fn start(level: Level) {
     let filter = if level == Level::TRACE {
         EnvFilter::new("trace")
     } else {
-        EnvFilter::new(format!("warn,ak_stages={}", level.as_str().to_lowercase()))
+        let level = level.as_str().to_lowercase();
+        EnvFilter::new(format!("warn,ak_stages={level},embedded_postgres={level}"))
     };
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {

@@ -1,348 +1,106 @@
-//! The embedded database against the PostgreSQL of this machine: what it survives, and what it leaves.
+//! The embedded PostgreSQL as the server runs it: with the settings, and with messages that name them.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, id};
-use std::time::{Duration, Instant};
 
-use ak_stages::db::embedded::{Durability, EmbeddedPostgres, resolve_root, running};
-use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, query, query_scalar};
+use ak_stages::config::Settings;
+use ak_stages::db::{Server, embedded::EmbeddedSettings};
+use anyhow::{Context, Result};
+use sqlx::{Connection, PgConnection, query_scalar};
 
-/// A directory for one test's databases, which the database user can reach. Removed at the end.
-struct TestDir(PathBuf);
+/// A `DATA_DIR` for one test, which the database user can reach. Removed at the end.
+struct DataDir(PathBuf);
 
-impl TestDir {
+impl DataDir {
     fn new(test: &str) -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("ak-stages-{test}-{}", id()));
+        let dir = std::env::temp_dir().join(format!("ak-stages-{test}-{}", std::process::id()));
         fs::create_dir(&dir)?;
         fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
         Ok(Self(dir))
     }
 
-    fn root(&self) -> PathBuf {
-        self.0.join("postgres")
+    fn settings(&self) -> Result<Settings> {
+        self.settings_with_programs(std::env::var("PG_BIN_DIR").ok().as_deref())
     }
 
-    async fn start(&self) -> Result<EmbeddedPostgres> {
-        EmbeddedPostgres::start(self.root(), Durability::None).await
-    }
-
-    fn postmaster_pid_file(&self) -> PathBuf {
-        self.root().join("pgdata/postmaster.pid")
-    }
-
-    fn postmaster(&self) -> Result<Pid> {
-        let content = fs::read_to_string(self.postmaster_pid_file())?;
-        let pid = content.lines().next().context("an empty postmaster.pid")?.parse()?;
-        Pid::from_raw(pid).context("pid 0")
+    fn settings_with_programs(&self, directory: Option<&str>) -> Result<Settings> {
+        Settings::read(|name| match name {
+            "DATA_DIR" => self.0.to_str().map(str::to_owned),
+            "PG_BIN_DIR" => directory.map(str::to_owned),
+            _ => None,
+        })
     }
 }
 
-impl Drop for TestDir {
+impl Drop for DataDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-async fn connect(server: &EmbeddedPostgres) -> Result<PgConnection> {
-    Ok(PgConnection::connect_with(&server.connect_options()).await?)
-}
-
-async fn setting(connection: &mut PgConnection, name: &str) -> Result<String> {
-    Ok(query_scalar("select current_setting($1)").bind(name).fetch_one(connection).await?)
-}
-
-/// Commits a row that [`assert_note_survived`] looks for.
-async fn leave_note(server: &EmbeddedPostgres) -> Result<()> {
-    let mut connection = connect(server).await?;
-    query("create table note as select 'kept' as text").execute(&mut connection).await?;
-    Ok(connection.close().await?)
-}
-
-async fn assert_note_survived(server: &EmbeddedPostgres) -> Result<()> {
-    let mut connection = connect(server).await?;
-    let text: String = query_scalar("select text from note").fetch_one(&mut connection).await?;
-    assert_eq!(text, "kept");
-    Ok(connection.close().await?)
-}
-
-/// The error of a start that has to fail, as the operator reads it.
-async fn refusal(dir: &TestDir) -> String {
-    match dir.start().await {
-        Ok(_) => panic!("the start has to fail"),
-        Err(error) => format!("{error:#}"),
-    }
-}
-
-/// The shell that waits for the server on `dir` to die.
-fn watchdog(dir: &TestDir) -> Result<Pid> {
-    let listing = Command::new("ps").args(["-axww", "-o", "pid=", "-o", "command="]).output()?;
-    let listing = String::from_utf8(listing.stdout)?;
-    let data = dir.root().join("pgdata");
-    let line = listing
-        .lines()
-        .find(|line| line.contains("read -r _") && line.contains(&*data.to_string_lossy()))
-        .context("no watchdog")?;
-    let pid = line.split_whitespace().next().context("a line without a pid")?;
-    Pid::from_raw(pid.parse()?).context("pid 0")
-}
-
-/// Whether the process is there, be it as a zombie.
-fn exists(pid: Pid) -> bool {
-    rustix::process::test_kill_process(pid).is_ok()
-}
-
-async fn eventually(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
-    let started = Instant::now();
-    while !condition() {
-        ensure!(started.elapsed() < Duration::from_secs(20), "{what} does not happen");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(())
+/// The message of a start that has to fail, as the operator reads it.
+async fn refusal(settings: &Settings) -> Result<String> {
+    let error = Server::start(&settings.database).await.err().context("the start has to fail")?;
+    Ok(format!("{error:#}"))
 }
 
 #[tokio::test]
-async fn starts_stops_and_leaves_no_process_behind() -> Result<()> {
-    let dir = TestDir::new("start-stop")?;
-    let mut server = dir.start().await?;
-    assert_eq!(server.root(), fs::canonicalize(dir.root())?);
-    assert_eq!(server.exited(), None);
-    leave_note(&server).await?;
-    let processes = [dir.postmaster()?, watchdog(&dir)?];
-    server.stop()?;
-    assert_eq!(processes.map(exists), [false, false]);
-    assert!(!dir.postmaster_pid_file().exists());
+async fn a_tool_joins_the_server_and_a_second_server_learns_what_to_set() -> Result<()> {
+    let dir = DataDir::new("second")?;
+    let settings = dir.settings()?;
+    let server = Server::start(&settings.database).await?;
 
-    let server = dir.start().await?;
-    assert_note_survived(&server).await?;
+    let tool = Server::join(&settings.database).await?;
+    assert!(matches!(tool, Server::External(_)), "it started another");
+    let mut connection = PgConnection::connect_with(&tool.connect_options()).await?;
+    let names: Vec<String> =
+        query_scalar("SELECT unnest(ARRAY[current_user::text, current_setting('cluster_name')])")
+            .fetch_all(&mut connection)
+            .await?;
+    assert_eq!(names, ["app", "ak-stages"]);
+    connection.close().await?;
+    tool.stop()?;
+
+    let message = refusal(&settings).await?;
+    let expected = format!(
+        "is in use by another process (pid {}); stop that one, or set DATA_DIR or DATABASE_URL",
+        std::process::id()
+    );
+    assert!(message.ends_with(&expected), "{message}");
     server.stop()
 }
 
 #[tokio::test]
-async fn speaks_utf8_on_a_private_socket_only() -> Result<()> {
-    let dir = TestDir::new("settings")?;
-    let server = dir.start().await?;
-    let mut connection = connect(&server).await?;
-    assert_eq!(setting(&mut connection, "listen_addresses").await?, "");
-    assert_eq!(setting(&mut connection, "server_encoding").await?, "UTF8");
-    assert_eq!(setting(&mut connection, "TimeZone").await?, "UTC");
-    let lower: String = query_scalar("select lower('ÉÄ')").fetch_one(&mut connection).await?;
-    assert_eq!(lower, "éä");
-    let mode =
-        |path: &str| Ok::<_, std::io::Error>(fs::metadata(dir.root().join(path))?.permissions().mode());
-    assert_eq!(mode("run")? & 0o777, 0o700);
-    assert_eq!(mode("pgdata")? & 0o777, 0o700);
-    assert_eq!(mode("server.log")? & 0o777, 0o600);
-    server.stop()
-}
-
-#[tokio::test]
-async fn syncs_commits_unless_told_otherwise() -> Result<()> {
-    let dir = TestDir::new("durability")?;
-    for (durability, expected) in [(Durability::Full, "on"), (Durability::None, "off")] {
-        let server = EmbeddedPostgres::start(dir.root(), durability).await?;
-        let mut connection = connect(&server).await?;
-        for name in ["fsync", "synchronous_commit", "full_page_writes"] {
-            assert_eq!(setting(&mut connection, name).await?, expected, "{name} with {durability:?}");
-        }
-        server.stop()?;
-    }
+async fn pg_bin_dir_is_the_only_place_for_programs() -> Result<()> {
+    let dir = DataDir::new("programs")?;
+    let message = refusal(&dir.settings_with_programs(dir.0.to_str())?).await?;
+    assert!(message.starts_with(&format!("in {} there are no postgres", dir.0.display())), "{message}");
+    assert!(message.ends_with("; correct PG_BIN_DIR, or set DATABASE_URL"), "{message}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_second_server_is_told_who_is_first() -> Result<()> {
-    let dir = TestDir::new("second")?;
-    let server = dir.start().await?;
-    let message = refusal(&dir).await;
-    assert!(message.contains(&format!("is in use by another server (pid {})", id())), "{message}");
-    assert_eq!(server.connect_options().get_database(), Some("postgres"));
-    connect(&server).await?;
-    server.stop()
-}
-
-#[tokio::test]
-async fn command_line_tools_find_the_running_server() -> Result<()> {
-    let dir = TestDir::new("running")?;
-    assert!(running(&dir.root())?.is_none());
-    let server = dir.start().await?;
-    let options: PgConnectOptions = running(&dir.root())?.context("it runs")?;
-    PgConnection::connect_with(&options).await?;
-    server.stop()?;
-    assert!(running(&dir.root())?.is_none());
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_watchdog_stops_the_database_of_a_dead_server() -> Result<()> {
-    let dir = TestDir::new("watchdog")?;
-    let server = dir.start().await?;
-    // Closes the pipe, as any death of the process does.
-    drop(server);
-    eventually("the shutdown", || !dir.postmaster_pid_file().exists()).await
-}
-
-#[tokio::test]
-async fn a_late_watchdog_cannot_stop_the_next_servers_database() -> Result<()> {
-    let dir = TestDir::new("late-watchdog")?;
-    let server = dir.start().await?;
-    let late = watchdog(&dir)?;
-    kill_process(late, Signal::STOP)?;
-    drop(server);
-    let message = refusal(&dir).await;
-    assert!(message.contains("is in use by another server"), "{message}");
-    kill_process(late, Signal::CONT)?;
-    dir.start().await?.stop()
-}
-
-#[tokio::test]
-async fn the_watchdog_ignores_signals_meant_for_the_server() -> Result<()> {
-    let dir = TestDir::new("signals")?;
-    let server = dir.start().await?;
-    for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
-        kill_process(watchdog(&dir)?, signal)?;
-    }
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    watchdog(&dir)?;
-    server.stop()
-}
-
-#[tokio::test]
-async fn an_orphan_is_stopped_by_the_next_start() -> Result<()> {
-    let dir = TestDir::new("orphan")?;
-    let mut server = dir.start().await?;
-    leave_note(&server).await?;
-    kill_process(watchdog(&dir)?, Signal::KILL)?;
-    eventually("the watchdog's end", || watchdog(&dir).is_err()).await?;
-    assert_eq!(server.exited(), None);
-    let orphan = dir.postmaster()?;
-    drop(server);
-
-    let server = dir.start().await?;
-    assert_ne!(dir.postmaster()?, orphan);
-    assert_note_survived(&server).await?;
-    server.stop()
-}
-
-#[tokio::test]
-async fn a_killed_database_is_noticed_and_recovers() -> Result<()> {
-    let dir = TestDir::new("killed")?;
-    let mut server = EmbeddedPostgres::start(dir.root(), Durability::Full).await?;
-    leave_note(&server).await?;
-    kill_process(dir.postmaster()?, Signal::KILL)?;
-    eventually("the postmaster's end", || server.exited().is_some()).await?;
-    assert!(server.log_tail().contains("ready to accept connections"), "{}", server.log_tail());
-    server.stop()?;
-
-    let server = EmbeddedPostgres::start(dir.root(), Durability::Full).await?;
-    assert_note_survived(&server).await?;
-    server.stop()
-}
-
-#[tokio::test]
-async fn a_stale_pid_file_does_not_matter() -> Result<()> {
-    let dir = TestDir::new("stale-pid")?;
-    let server = dir.start().await?;
-    leave_note(&server).await?;
-    server.stop()?;
-
-    let mut dead = Command::new("true").spawn()?;
-    dead.wait()?;
-    let data = dir.root().join("pgdata");
-    // A dead process, a stranger with a reused pid, and a file cut off by a crash.
-    for first_line in [dead.id().to_string(), id().to_string(), String::new()] {
-        let content = format!("{first_line}\n{}\n", data.display());
-        fs::write(dir.postmaster_pid_file(), content)?;
-        let server = dir.start().await?;
-        assert_note_survived(&server).await?;
-        server.stop()?;
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_unfinished_initdb_is_forgotten() -> Result<()> {
-    let dir = TestDir::new("unfinished")?;
-    let unfinished = dir.root().join("pgdata.new");
-    fs::create_dir_all(&unfinished)?;
-    fs::write(unfinished.join("PG_VERSION"), "15\n")?;
-    dir.start().await?.stop()?;
-    assert!(!unfinished.exists());
-    assert!(dir.root().join("pgdata/PG_VERSION").exists());
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_path_too_long_for_a_socket_works() -> Result<()> {
-    let dir = TestDir::new("long")?;
-    let root = dir.0.join("a-directory-with-a-very-long-name".repeat(4)).join("postgres");
-    let server = EmbeddedPostgres::start(root.clone(), Durability::None).await?;
-    connect(&server).await?;
-    let options = running(&root)?.context("it runs")?;
-    PgConnection::connect_with(&options).await?;
-    let socket_dir = options.get_socket().context("a socket")?.clone();
-    assert!(socket_dir.starts_with("/tmp"), "{}", socket_dir.display());
-    server.stop()?;
-    Ok(fs::remove_dir(socket_dir)?)
-}
-
-#[tokio::test]
-async fn a_socket_directory_laid_by_somebody_else_is_refused() -> Result<()> {
-    let dir = TestDir::new("planted")?;
-    fs::create_dir(dir.root())?;
-    std::os::unix::fs::symlink("/tmp", dir.root().join("run"))?;
-    let message = refusal(&dir).await;
-    assert!(message.contains("run is not a private directory"), "{message}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn data_of_another_version_is_not_touched() -> Result<()> {
-    let dir = TestDir::new("version")?;
-    let data = dir.root().join("pgdata");
+async fn data_of_a_version_that_is_gone_can_be_left_alone() -> Result<()> {
+    let dir = DataDir::new("version")?;
+    let data = dir.0.join("postgres/pgdata");
     fs::create_dir_all(&data)?;
     fs::write(data.join("PG_VERSION"), "9\n")?;
-    let message = refusal(&dir).await;
-    assert!(message.contains("was made by PostgreSQL 9, which is not installed (found: ["), "{message}");
-    assert_eq!(fs::read_dir(&data)?.count(), 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_failing_start_shows_the_end_of_the_log() -> Result<()> {
-    let dir = TestDir::new("log-tail")?;
-    dir.start().await?.stop()?;
-    fs::write(dir.root().join("pgdata/postgresql.conf"), "no_such_setting = 1\n")?;
-    let message = refusal(&dir).await;
-    assert!(message.contains("postgres ended at start (exit status: 1); the end of"), "{message}");
-    assert!(message.contains("no_such_setting"), "{message}");
-    assert!(running(&dir.root())?.is_none());
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_large_log_is_rotated() -> Result<()> {
-    let dir = TestDir::new("rotate")?;
-    fs::create_dir(dir.root())?;
-    let log = dir.root().join("server.log");
-    File::create(&log)?.set_len(11 * 1024 * 1024)?;
-    dir.start().await?.stop()?;
-    assert_eq!(fs::metadata(dir.root().join("server.log.old"))?.len(), 11 * 1024 * 1024);
-    assert!(fs::metadata(&log)?.len() < 1024 * 1024);
+    let message = refusal(&dir.settings()?).await?;
+    assert!(message.contains("was made by PostgreSQL 9, which is not installed"), "{message}");
+    assert!(message.ends_with(", or set DATABASE_URL"), "{message}");
     Ok(())
 }
 
 #[test]
 fn the_operators_directory_is_taken_as_it_is() -> Result<()> {
-    let resolved = resolve_root(Some(Path::new("/srv/stages")))?;
-    assert_eq!(resolved.root, Path::new("/srv/stages/postgres"));
-    assert!(!resolved.fallback);
-    let default = resolve_root(None)?;
-    assert!(default.root.is_absolute());
-    assert_eq!(default.fallback, default.root.starts_with("/var/lib/ak-stages"));
+    let data_dir = Some(PathBuf::from("/srv/stages"));
+    let options = EmbeddedSettings { data_dir, programs: None }.options()?;
+    assert_eq!(options.root, Path::new("/srv/stages/postgres"));
+    let default = EmbeddedSettings::default().options()?;
+    let in_the_working_directory = std::path::absolute("data/postgres")?;
+    let is_fallback = default.root == Path::new("/var/lib/ak-stages/postgres");
+    assert!(is_fallback || default.root == in_the_working_directory, "{}", default.root.display());
+    assert_eq!(is_fallback, !embedded_postgres::is_reachable(&in_the_working_directory)?);
     Ok(())
 }

@@ -1,18 +1,17 @@
 //! [`Server`]: the PostgreSQL that a process uses.
 
-use std::path::{Path, PathBuf};
-
+use embedded_postgres::EmbeddedPostgres;
 use sqlx::postgres::PgConnectOptions;
 
-use super::embedded::{self, Durability, EmbeddedPostgres};
+use super::embedded::{self, EmbeddedSettings};
 
 /// Which PostgreSQL to use.
 #[derive(Clone)]
 pub enum Location {
     /// A server that somebody else runs.
     External(Box<PgConnectOptions>),
-    /// A private one that we run; the directory, where one was set.
-    Embedded(Option<PathBuf>),
+    /// A private one that we run.
+    Embedded(EmbeddedSettings),
 }
 
 /// The PostgreSQL that a process uses: somebody else's, or one of its own.
@@ -28,19 +27,16 @@ impl Server {
     pub async fn start(location: &Location) -> anyhow::Result<Self> {
         match location {
             Location::External(options) => Ok(Self::External(options.clone())),
-            Location::Embedded(data_dir) => {
-                let root = embedded_root(data_dir.as_deref())?;
-                Ok(Self::Embedded(EmbeddedPostgres::start(root, Durability::Full).await?))
-            }
+            Location::Embedded(embedded) => Ok(Self::Embedded(embedded.start().await?)),
         }
     }
 
     /// For the command line tools: use the embedded PostgreSQL of a running server, or start it.
     pub async fn join(location: &Location) -> anyhow::Result<Self> {
-        if let Location::Embedded(data_dir) = location
-            && let Some(options) = embedded::running(&embedded_root(data_dir.as_deref())?)?
+        if let Location::Embedded(embedded) = location
+            && let Some(address) = embedded.running()?
         {
-            return Ok(Self::External(Box::new(options)));
+            return Ok(Self::External(Box::new(embedded::connect_options(&address))));
         }
         Self::start(location).await
     }
@@ -49,7 +45,7 @@ impl Server {
     pub fn connect_options(&self) -> PgConnectOptions {
         match self {
             Self::External(options) => (**options).clone(),
-            Self::Embedded(postgres) => postgres.connect_options(),
+            Self::Embedded(postgres) => embedded::connect_options(&postgres.address()),
         }
     }
 
@@ -57,15 +53,7 @@ impl Server {
     pub fn stop(self) -> anyhow::Result<()> {
         match self {
             Self::External(_) => Ok(()),
-            Self::Embedded(postgres) => postgres.stop(),
+            Self::Embedded(postgres) => Ok(postgres.stop()?),
         }
     }
-}
-
-fn embedded_root(data_dir: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let resolved = embedded::resolve_root(data_dir)?;
-    if resolved.fallback {
-        tracing::warn!(directory = %resolved.root.display(), "the database user cannot reach ./data, so the database lives here");
-    }
-    Ok(resolved.root)
 }

@@ -7,12 +7,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ak_stages::db::embedded;
 use rstest::rstest;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Program, empty_database, flow_set_entry, new_directory};
+use crate::support::{Program, embedded_settings, empty_database, flow_set_entry, new_directory};
 
 const STAGES: &str = "/api/v3/stages/user_write/";
 const INVITATIONS: &str = "/api/v3/stages/invitation/invitations/";
@@ -72,7 +71,8 @@ fn what_was_acknowledged_survives_kill_9() {
 
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0), "{}", server.stderr());
-    assert!(embedded::running(&directory.join("postgres")).unwrap().is_none());
+    assert!(embedded_settings(&directory).running().unwrap().is_none());
+    assert!(server.stderr().contains("\"message\":\"starting the database\""), "{}", server.stderr());
 }
 
 /// Every row of a list.

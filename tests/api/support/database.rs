@@ -8,10 +8,11 @@ use std::sync::{LazyLock, Mutex};
 
 use ak_stages::clock::{Clock, Ids};
 use ak_stages::config::Settings;
-use ak_stages::db::embedded::{self, Durability, EmbeddedPostgres};
+use ak_stages::db::embedded::{EmbeddedSettings, connect_options};
 use ak_stages::db::{self, Database, bootstrap};
 use ak_stages::resources;
 use anyhow::Result;
+use embedded_postgres::{Durability, EmbeddedPostgres, Options};
 use rustix::process::{Pid, test_kill_process};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
@@ -85,16 +86,17 @@ async fn cluster() -> &'static Cluster {
 
 impl Cluster {
     async fn start() -> Result<Self> {
-        let server = EmbeddedPostgres::start(DIRECTORY.join("postgres"), Durability::None).await?;
+        let options = embedded_settings(&DIRECTORY).options()?;
+        let server = EmbeddedPostgres::start(&Options { durability: Durability::None, ..options })?;
         execute(&server, format!("CREATE DATABASE {TEMPLATE}")).await?;
-        let template = fill_template(server.connect_options().database(TEMPLATE)).await?;
+        let template = fill_template(connect_options(&server.address()).database(TEMPLATE)).await?;
         Ok(Self { server, template, databases: AtomicUsize::new(0), discarded: Mutex::default() })
     }
 
     async fn create_database(&self, template: &str) -> Result<PgConnectOptions> {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         execute(&self.server, format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
-        Ok(self.server.connect_options().database(&name))
+        Ok(connect_options(&self.server.address()).database(&name))
     }
 
     async fn drop_discarded(&self) -> Result<()> {
@@ -108,7 +110,7 @@ impl Cluster {
 }
 
 async fn execute(server: &EmbeddedPostgres, statement: String) -> Result<()> {
-    let mut connection = PgConnection::connect_with(&server.connect_options()).await?;
+    let mut connection = PgConnection::connect_with(&connect_options(&server.address())).await?;
     sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
     Ok(connection.close().await?)
 }
@@ -132,6 +134,12 @@ async fn fill_template(options: PgConnectOptions) -> Result<Database> {
     // A database with connections can't be copied.
     database.pool.close().await;
     Ok(database)
+}
+
+/// An embedded PostgreSQL in this directory, with the programs that the server would take.
+pub fn embedded_settings(directory: &Path) -> EmbeddedSettings {
+    let programs = std::env::var_os("PG_BIN_DIR").map(PathBuf::from);
+    EmbeddedSettings { data_dir: Some(directory.to_owned()), programs }
 }
 
 /// A directory of this process, empty.
@@ -161,5 +169,5 @@ fn is_stale(path: &Path) -> bool {
         return false;
     };
     let is_gone = test_kill_process(pid).is_err();
-    is_gone && embedded::running(&path.join("postgres")).is_ok_and(|options| options.is_none())
+    is_gone && embedded_settings(path).running().is_ok_and(|address| address.is_none())
 }

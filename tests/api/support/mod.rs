@@ -11,7 +11,7 @@ mod samples;
 mod statements;
 
 pub use client::{Answer, Client, JSON};
-pub use database::{POOL_SIZE, new_directory};
+pub use database::{POOL_SIZE, embedded_settings, new_directory};
 pub use declared::{Declared, declared, is_text};
 pub use people::Person;
 pub use program::{Program, empty_database};

@@ -7,16 +7,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::error::OrCannot;
+use crate::installation::Installation;
+use crate::{Error, Result};
 
-use super::installation::Installation;
-
-const NO_ACCOUNT: &str = "running as root, and there is no user 'postgres' or 'nobody' to run the database \
-                          as; start as an ordinary user or set DATABASE_URL";
 /// How long backends may outlive their postmaster; they notice its death within milliseconds unless they
 /// are in the middle of a long computation.
 const BACKENDS_END_WITHIN: Duration = Duration::from_secs(15);
@@ -25,7 +23,7 @@ const POSTMASTER_ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The user PostgreSQL runs as: we ourselves or, because PostgreSQL refuses root, an unprivileged account.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum RunAs {
+pub(crate) enum RunAs {
     Ourselves,
     Account { uid: u32, gid: u32 },
 }
@@ -36,14 +34,17 @@ impl RunAs {
     ///
     /// # Errors
     /// We are root and there is no account to step down to.
-    pub(super) fn resolve(data: &Path) -> Result<Self> {
+    pub(crate) fn resolve(data: &Path) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Ourselves);
         }
-        cluster_owner(data).or_else(|| account("postgres")).or_else(|| account("nobody")).context(NO_ACCOUNT)
+        cluster_owner(data)
+            .or_else(|| account("postgres"))
+            .or_else(|| account("nobody"))
+            .ok_or(Error::NoAccount)
     }
 
-    pub(super) fn uid(self) -> u32 {
+    pub(crate) fn uid(self) -> u32 {
         match self {
             Self::Ourselves => rustix::process::geteuid().as_raw(),
             Self::Account { uid, .. } => uid,
@@ -51,8 +52,8 @@ impl RunAs {
     }
 
     /// A silent command that runs as this user, with no environment of ours, in its own process group: a
-    /// Ctrl-C in the terminal reaches only the server, which then stops the database in order.
-    pub(super) fn command(self, program: impl AsRef<OsStr>) -> Command {
+    /// Ctrl-C in the terminal reaches only the application, which then stops the database in order.
+    pub(crate) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C");
@@ -64,30 +65,28 @@ impl RunAs {
     }
 
     /// Whether this user can reach `dir`, which exists.
-    pub(super) fn can_enter(self, dir: &Path) -> Result<bool> {
+    pub(crate) fn can_enter(self, dir: &Path) -> Result<bool> {
         self.shell_test(r#"test -x "$1""#, dir)
     }
 
     /// Makes `dir` a directory that only this user can enter. It may exist already and may lie in `/tmp`,
     /// where anybody can make one first: then it has to be a real directory of the right owner.
-    pub(super) fn private_dir(self, dir: &Path) -> Result<()> {
+    pub(crate) fn private_dir(self, dir: &Path) -> Result<()> {
         if let Err(error) = DirBuilder::new().mode(0o700).create(dir)
             && error.kind() != ErrorKind::AlreadyExists
         {
-            return Err(error).with_context(|| format!("cannot create {}", dir.display()));
+            return Err(error).or_cannot(format_args!("create {}", dir.display()));
         }
-        let found = fs::symlink_metadata(dir)?;
+        let found = fs::symlink_metadata(dir).or_cannot(format_args!("read {}", dir.display()))?;
         // Ours while the user is another: a start of ours died before its lchown.
         let owners = [self.uid(), Self::Ourselves.uid()];
         let closed_to_others = found.mode() & 0o777 == 0o700;
-        ensure!(
-            found.is_dir() && owners.contains(&found.uid()) && closed_to_others,
-            "{} is not a private directory of uid {}; remove it",
-            dir.display(),
-            self.uid()
-        );
+        if !found.is_dir() || !owners.contains(&found.uid()) || !closed_to_others {
+            return Err(Error::NotPrivate { dir: dir.to_owned(), uid: self.uid() });
+        }
         if let Self::Account { uid, gid } = self {
-            lchown(dir, Some(uid), Some(gid))?;
+            lchown(dir, Some(uid), Some(gid))
+                .or_cannot(format_args!("change the owner of {}", dir.display()))?;
         }
         Ok(())
     }
@@ -95,7 +94,38 @@ impl RunAs {
     /// Whether `script`, run by this user with `dir` as `$1`, exits with 0.
     fn shell_test(self, script: &str, dir: &Path) -> Result<bool> {
         let status = self.command("/bin/sh").args(["-c", script, "sh"]).arg(dir).status();
-        Ok(status.context("cannot run /bin/sh as the database user")?.success())
+        Ok(status.or_cannot("run /bin/sh as the database user")?.success())
+    }
+}
+
+/// How far a postmaster has come, by its `postmaster.pid`: what `pg_ctl start` goes by, too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// It does not listen yet.
+    Unknown,
+    /// It listens, and turns everybody away until the data are consistent.
+    Recovering,
+    /// It accepts connections.
+    Open,
+}
+
+impl Progress {
+    pub(crate) fn of(postmaster: &Child, data: &Path) -> Self {
+        // Half-written or not there yet: soon there will be more to read.
+        let content = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+        Self::in_pid_file(&content, postmaster.id())
+    }
+
+    /// The eighth line is the status, padded with blanks (PostgreSQL's `utils/pidfile.h`).
+    fn in_pid_file(content: &str, pid: u32) -> Self {
+        if first_line_pid(content) != Some(pid) {
+            return Self::Unknown;
+        }
+        match content.lines().nth(7).map(str::trim) {
+            Some("ready" | "standby") => Self::Open,
+            Some("starting") => Self::Recovering,
+            _ => Self::Unknown,
+        }
     }
 }
 
@@ -124,7 +154,7 @@ fn account(name: &str) -> Option<RunAs> {
 ///
 /// # Errors
 /// The processes do not end in time.
-pub(super) fn clear_leftovers(data: &Path, installation: &Installation, user: RunAs) -> Result<()> {
+pub(crate) fn clear_leftovers(data: &Path, installation: &Installation, user: RunAs) -> Result<()> {
     let pid_file = data.join("postmaster.pid");
     let Ok(content) = fs::read_to_string(&pid_file) else {
         return Ok(());
@@ -132,22 +162,21 @@ pub(super) fn clear_leftovers(data: &Path, installation: &Installation, user: Ru
     if let Some(pid) = first_line_pid(&content)
         && is_postmaster(pid, data)
     {
-        tracing::info!(pid, "stopping the database of a killed server");
+        tracing::info!(pid, "stopping the database of a killed process");
         let mut stop = user.command(installation.program("pg_ctl"));
         stop.arg("stop")
             .arg("-D")
             .arg(data)
             .args(["-m", "fast", "-w", "-t", "60"])
             .status()
-            .context("cannot run pg_ctl")?;
+            .or_cannot("run pg_ctl")?;
         // Its exit status says little: it also fails when the watchdog was faster. And it returns as soon as
         // `postmaster.pid` is gone, shortly before the process is.
         let started = Instant::now();
         while is_postmaster(pid, data) {
-            ensure!(
-                started.elapsed() < POSTMASTER_ENDS_WITHIN,
-                "cannot stop the orphaned postgres (pid {pid})"
-            );
+            if started.elapsed() > POSTMASTER_ENDS_WITHIN {
+                return Err(Error::DoesNotEnd { pid });
+            }
             sleep(Duration::from_millis(20));
         }
     }
@@ -159,7 +188,7 @@ pub(super) fn clear_leftovers(data: &Path, installation: &Installation, user: Ru
     wait_for_backends(data, user)?;
     match fs::remove_file(&pid_file) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", pid_file.display()))
+            Err(error).or_cannot(format_args!("remove {}", pid_file.display()))
         }
         _ => Ok(()),
     }
@@ -203,7 +232,7 @@ fn wait_for_backends(data: &Path, user: RunAs) -> Result<()> {
     let started = Instant::now();
     while backends_alive(data, user)? {
         if started.elapsed() > BACKENDS_END_WITHIN {
-            bail!("processes of a dead PostgreSQL still use {}", data.display());
+            return Err(Error::Leftovers { data: data.to_owned() });
         }
         sleep(Duration::from_millis(20));
     }
@@ -215,4 +244,22 @@ fn wait_for_backends(data: &Path, user: RunAs) -> Result<()> {
 fn backends_alive(data: &Path, user: RunAs) -> Result<bool> {
     let script = r#"for cwd in /proc/[0-9]*/cwd; do [ "$cwd" -ef "$1" ] && exit 0; done; exit 1"#;
     user.shell_test(script, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Progress;
+
+    #[test]
+    fn progress_is_read_from_the_status_line_of_our_own_postmaster() {
+        let file =
+            |status: &str| format!("42\n/data\n1700000000\n5432\n/run\n\n  7340033         3\n{status}");
+        assert_eq!(Progress::in_pid_file(&file("ready   \n"), 42), Progress::Open);
+        assert_eq!(Progress::in_pid_file(&file("standby \n"), 42), Progress::Open);
+        assert_eq!(Progress::in_pid_file(&file("starting\n"), 42), Progress::Recovering);
+        assert_eq!(Progress::in_pid_file(&file("stopping\n"), 42), Progress::Unknown);
+        assert_eq!(Progress::in_pid_file(&file(""), 42), Progress::Unknown);
+        assert_eq!(Progress::in_pid_file(&file("ready   \n"), 4), Progress::Unknown);
+        assert_eq!(Progress::in_pid_file("", 42), Progress::Unknown);
+    }
 }

@@ -4,62 +4,58 @@ use std::cmp::Reverse;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use anyhow::{Context, Result, bail};
+use crate::error::OrCannot;
+use crate::process::RunAs;
+use crate::{Durability, Error, Options, Result};
 
-use super::Durability;
-use super::directory::SUPERUSER;
-use super::process::RunAs;
-
-const OLDEST_SUPPORTED: u32 = 14;
+/// The first whose `initdb` knows `--no-instructions`.
+pub(crate) const OLDEST_SUPPORTED: u32 = 14;
 const PROGRAMS: [&str; 3] = ["postgres", "initdb", "pg_ctl"];
-
-const NONE_FOUND: &str = "\
-DATABASE_URL is not set and no PostgreSQL (14 or later) was found on this machine.
-  Debian, Ubuntu:  sudo apt-get install -y postgresql
-  Fedora:          sudo dnf install -y postgresql-server
-  macOS:           brew install postgresql@17
-  or point at a server:  DATABASE_URL=postgres://user:password@host/db";
 
 /// A directory that holds `postgres`, `initdb` and `pg_ctl`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Installation {
+pub(crate) struct Installation {
     major: u32,
     bin: PathBuf,
 }
 
 impl Installation {
-    /// The installation that can run the cluster in `data`: the one of the version that made it or, while
-    /// there is no cluster, the newest.
+    /// The installation, in `programs` or else anywhere, that can run the cluster in `data`: the one of the
+    /// version that made it or, while there is no cluster, the newest.
     ///
     /// # Errors
     /// None is installed; the message says what to install.
-    pub(super) fn select(data: &Path, user: RunAs) -> Result<Self> {
-        let mut found = installations(user);
+    pub(crate) fn select(programs: Option<&Path>, data: &Path, user: RunAs) -> Result<Self> {
+        let mut found = installations(programs, user);
         let position = match cluster_major(data)? {
-            None => found.iter().position(|one| one.major >= OLDEST_SUPPORTED).with_context(none_found)?,
-            Some(major) => found.iter().position(|one| one.major == major).with_context(|| {
-                let versions: Vec<_> = found.iter().map(|one| one.major).collect();
-                format!(
-                    "{} was made by PostgreSQL {major}, which is not installed (found: {versions:?}). \
-                     Install postgresql-{major}, or dump and restore, or set DATABASE_URL.",
-                    data.display()
-                )
-            })?,
+            None => {
+                found.iter().position(|one| one.major >= OLDEST_SUPPORTED).ok_or_else(|| match programs {
+                    None => Error::NotInstalled,
+                    Some(programs) => Error::NoPrograms { programs: programs.to_owned() },
+                })
+            }
+            Some(major) => {
+                found.iter().position(|one| one.major == major).ok_or_else(|| Error::OtherVersion {
+                    data: data.to_owned(),
+                    major,
+                    found: found.iter().map(|one| one.major).collect(),
+                })
+            }
         };
-        Ok(found.swap_remove(position))
+        Ok(found.swap_remove(position?))
     }
 
     /// The major version, as in `PG_VERSION`.
-    pub(super) fn major(&self) -> u32 {
+    pub(crate) fn major(&self) -> u32 {
         self.major
     }
 
     /// The path of one of [`PROGRAMS`].
-    pub(super) fn program(&self, name: &str) -> PathBuf {
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)
     }
 
@@ -71,7 +67,7 @@ impl Installation {
     ///
     /// # Errors
     /// `initdb` fails, with what it printed.
-    pub(super) fn create_cluster(&self, data: &Path, user: RunAs, durability: Durability) -> Result<()> {
+    pub(crate) fn create_cluster(&self, data: &Path, user: RunAs, options: &Options) -> Result<()> {
         if cluster_major(data)?.is_some() {
             return Ok(());
         }
@@ -80,16 +76,19 @@ impl Installation {
         user.private_dir(&unfinished)?;
         let mut initdb = user.command(self.program("initdb"));
         initdb.arg("-D").arg(&unfinished);
-        initdb.args(["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-instructions"]);
+        initdb.args(["-U", &options.user, "-A", "trust", "-E", "UTF8", "--no-instructions"]);
         initdb.args(self.locale());
-        if durability == Durability::None {
+        if options.durability == Durability::None {
             initdb.arg("--no-sync");
         }
         tracing::info!(dir = %data.display(), version = self.major, "creating the database");
         let output = initdb.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
-        check_initdb(&output.context("cannot run initdb")?)?;
-        fs::rename(&unfinished, data)
-            .with_context(|| format!("cannot rename {} to {}", unfinished.display(), data.display()))?;
+        check_initdb(&output.or_cannot("run initdb")?)?;
+        fs::rename(&unfinished, data).or_cannot(format_args!(
+            "rename {} to {}",
+            unfinished.display(),
+            data.display()
+        ))?;
         sync_parent(data)
     }
 
@@ -105,41 +104,29 @@ impl Installation {
     }
 }
 
-fn none_found() -> String {
-    match env::var_os("PG_BIN_DIR") {
-        None => NONE_FOUND.to_owned(),
-        Some(dir) => format!(
-            "PG_BIN_DIR is {}, where the database user can run no postgres, initdb and pg_ctl of version 14 \
-             or later. Correct it, or set DATABASE_URL.",
-            dir.display()
-        ),
-    }
-}
-
 /// The major version that made the cluster in `data`, or `None` if there is no cluster.
 fn cluster_major(data: &Path) -> Result<Option<u32>> {
     let file = data.join("PG_VERSION");
-    match fs::read_to_string(&file) {
-        Ok(major) => Ok(Some(major.trim().parse().with_context(|| format!("in {}", file.display()))?)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
-    }
+    let major = match fs::read_to_string(&file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.and_then(|text| {
+            text.trim().parse().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+        }),
+    };
+    major.map(Some).or_cannot(format_args!("read {}", file.display()))
 }
 
 /// The first installation found of each major version, newest first.
-fn installations(user: RunAs) -> Vec<Installation> {
-    let mut found: Vec<_> = candidates().into_iter().filter_map(|bin| probe(bin, user)).collect();
+fn installations(programs: Option<&Path>, user: RunAs) -> Vec<Installation> {
+    let candidates = programs.map_or_else(usual_places, |dir| vec![dir.to_owned()]);
+    let mut found: Vec<_> = candidates.into_iter().filter_map(|bin| probe(&bin, user)).collect();
     found.sort_by_key(|one| Reverse(one.major));
     found.dedup_by_key(|one| one.major);
     found
 }
 
-/// Where PostgreSQL may be: only in the directory `PG_BIN_DIR` if that environment variable is set, else
-/// in the places that packages use and on `PATH`.
-fn candidates() -> Vec<PathBuf> {
-    if let Some(dir) = env::var_os("PG_BIN_DIR") {
-        return vec![dir.into()];
-    }
+/// Where packages put PostgreSQL, and `PATH`.
+fn usual_places() -> Vec<PathBuf> {
     let mut dirs = Vec::new();
     for base in [
         "/usr/lib/postgresql",
@@ -163,7 +150,9 @@ fn subdirectories(base: &str, prefix: &str) -> Vec<PathBuf> {
 }
 
 /// The installation in `bin`, if `user` can run it.
-fn probe(bin: PathBuf, user: RunAs) -> Option<Installation> {
+fn probe(bin: &Path, user: RunAs) -> Option<Installation> {
+    // Programs are started in another directory.
+    let bin = std::path::absolute(bin).ok()?;
     if !PROGRAMS.iter().all(|program| bin.join(program).is_file()) {
         return None;
     }
@@ -184,19 +173,17 @@ fn check_initdb(output: &Output) -> Result<()> {
     }
     let printed =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if printed.contains("could not look up effective user ID") {
-        bail!(
-            "PostgreSQL needs a user name, and this user id has none. Add it to /etc/passwd or set \
-             DATABASE_URL.\n{printed}"
-        );
-    }
-    bail!("initdb failed: {printed}");
+    Err(if printed.contains("could not look up effective user ID") {
+        Error::NoUserName { output: printed }
+    } else {
+        Error::Initdb { output: printed }
+    })
 }
 
 fn remove_tree(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", dir.display()))
+            Err(error).or_cannot(format_args!("remove {}", dir.display()))
         }
         _ => Ok(()),
     }
@@ -205,8 +192,10 @@ fn remove_tree(dir: &Path) -> Result<()> {
 /// Makes the rename of `path` survive a power failure. Else the next start could find the old name, take
 /// it for an unfinished cluster, and delete it with all that was committed.
 fn sync_parent(path: &Path) -> Result<()> {
-    let parent = path.parent().context("a data directory has a parent")?;
-    File::open(parent)?.sync_all().with_context(|| format!("cannot sync {}", parent.display()))
+    let parent = path.parent().unwrap_or(path);
+    File::open(parent)
+        .and_then(|directory| directory.sync_all())
+        .or_cannot(format_args!("sync {}", parent.display()))
 }
 
 #[cfg(test)]
