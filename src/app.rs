@@ -84,10 +84,14 @@ pub fn router(app: App) -> Router {
     Router::new().fallback_service(ServiceBuilder::new().map_request(merge_slashes).service(routes))
 }
 
-/// authentik's documentation prints `/api/v3//stages/…`: take it for `/api/v3/stages/…`.
+/// authentik's documentation prints `/api/v3//stages/…`: take it for `/api/v3/stages/…`. `/api/v3//` alone names nothing
+/// and stays what it is: no route.
 fn merge_slashes(mut request: Request<Body>) -> Request<Body> {
     let merged = request.uri().path_and_query().and_then(|whole| {
         let rest = whole.as_str().strip_prefix(API_PREFIX)?.strip_prefix("//")?;
+        if rest.is_empty() || rest.starts_with(['/', '?']) {
+            return None;
+        }
         format!("{API_PREFIX}/{rest}").parse::<Uri>().ok()
     });
     if let Some(uri) = merged {

@@ -49,14 +49,15 @@ pub struct Call {
 }
 
 impl Call {
-    /// Take a request apart. A router of Django's matches path segments without dots; anything else is no route.
+    /// Take a request apart. A router of Django's matches path segments that aren't empty and have no dots; anything
+    /// else is no route.
     async fn read(app: App, request: Request<Body>) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
         let captures = RawPathParams::from_request_parts(&mut parts, &()).await;
         let origin = Origin::of(&parts);
         let captures = captures.map(|all| all.iter().map(|(_, value)| value.to_owned()).collect());
         let captures: Vec<String> = captures.unwrap_or_default();
-        if captures.iter().any(|text| text.contains(['/', '.'])) {
+        if captures.iter().any(|text| text.is_empty() || text.contains(['/', '.'])) {
             return Err(ApiError::NoRoute);
         }
         Ok(Self {

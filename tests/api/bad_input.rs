@@ -384,12 +384,25 @@ async fn a_key_that_cannot_be_one_is_not_found() {
 #[case::with_a_slash("/stages/email/a%2Fb/")]
 #[case::unknown("/stages/nope/")]
 #[case::too_long("/stages/email/0a0b0c0d-1111-4222-8333-0000abcdef01/more/")]
+#[case::with_an_empty_key("/stages/email//")]
+#[case::with_an_empty_slug("/flows/instances//")]
+#[case::with_the_uses_of_an_empty_key("/stages/email//used_by/")]
+#[case::with_an_action_on_an_empty_key("/core/tokens//view_key/")]
+#[case::with_an_empty_segment_before("/stages//email/")]
+#[case::with_an_empty_segment_behind("/stages/email/templates//")]
+#[case::with_two_empty_segments("/stages/email///")]
+#[case::with_three_slashes_in_front("/api/v3///stages/email/")]
+#[case::of_slashes_alone("/api/v3//")]
+#[case::of_more_slashes("/api/v3///")]
 #[tokio::test]
 async fn a_path_of_no_route_is_an_html_page(#[case] path: &str) {
     let app = TestApp::new().await;
+    app.admin().create(EMAIL, "a stage").await;
     for client in [app.admin(), app.anonymous()] {
-        let answer = client.get(path).await.status(404);
-        assert_eq!(answer.media_type(), "text/html", "{answer}");
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let answer = client.send(method, path, &JSON, "{}").await.status(404);
+            assert_eq!((answer.media_type(), answer.header("allow")), ("text/html", None), "{answer}");
+        }
     }
 }
 
