@@ -232,11 +232,7 @@ fn coerce(field: &'static Field, value: &Value, dialect: Dialect) -> Result<Cont
 fn text(field: &Field, value: &Value) -> Result<String, String> {
     let given = match value {
         Value::String(_) | Value::Number(_) => python::str(value),
-        // authentik's answer to these is the one of the address rule.
-        Value::Array(_) | Value::Object(_) if matches!(field.kind, Kind::Email) => {
-            return Err(messages::NOT_AN_EMAIL.into());
-        }
-        _ => return Err(messages::NOT_A_STRING.into()),
+        _ => return Err(field.invalid.into()),
     };
     let stripped = python::strip(&given);
     if stripped.is_empty() && !field.blank {

@@ -66,7 +66,7 @@ pub struct Token {
 /// The values with rules of their own.
 #[derive(Debug, Deserialize, Validate)]
 pub struct TokenInput {
-    #[validate(custom(function = rules::slug))]
+    #[validate(custom(function = rules::slug_field))]
     identifier: Option<String>,
     intent: Option<String>,
     #[serde(default, with = "double_option")]
@@ -94,7 +94,7 @@ impl Resource for Token {
             .filter()
             .unique("Token with this Managed by authentik already exists.")
             .label("Managed by authentik"),
-        Field::slug("identifier")
+        Field::slug_field("identifier")
             .required()
             .max_length(255)
             .filter()
