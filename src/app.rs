@@ -18,6 +18,7 @@ use crate::config::Settings;
 use crate::db::Database;
 use crate::drf::intake::Dialect;
 use crate::error::ApiError;
+use crate::http::trusted_proxies;
 use crate::{browser, health, resources};
 
 /// Where the API stands.
@@ -63,6 +64,7 @@ impl std::ops::Deref for App {
 /// The whole server.
 pub fn router(app: App) -> Router {
     let api = resources::router();
+    let proxies = app.clone();
     let layers = ServiceBuilder::new()
         // Outermost: every answer gets its id and its log line, those of the layers below included.
         .layer(middleware::from_fn_with_state(app.clone(), log_request))
@@ -80,8 +82,11 @@ pub fn router(app: App) -> Router {
         .fallback(async || ApiError::NoRoute)
         .layer(layers)
         .with_state(app);
-    // Outside the router, since it decides which route is taken.
-    Router::new().fallback_service(ServiceBuilder::new().map_request(merge_slashes).service(routes))
+    // Outside the router: one decides which route is taken, the other who asks, which holds for all routes.
+    let before = ServiceBuilder::new()
+        .map_request(merge_slashes)
+        .map_request(move |request| trusted_proxies::name_client(&proxies.settings.trusted_proxies, request));
+    Router::new().fallback_service(before.service(routes))
 }
 
 /// authentik's documentation prints `/api/v3//stages/…`: take it for `/api/v3/stages/…`. `/api/v3//` alone names nothing

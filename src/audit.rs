@@ -75,13 +75,10 @@ fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// The first address of `X-Forwarded-For`, else the peer's. Like authentik itself, this trusts the proxy in front.
+/// Whom the request comes from. Trusted proxies in front have given way to their client before.
 fn client_ip(parts: &Parts) -> IpAddr {
-    let forwarded =
-        parts.headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let first = forwarded.split(',').next().and_then(|address| address.trim().parse().ok());
-    let peer = || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-    first.or_else(peer).unwrap_or(IpAddr::from([255, 255, 255, 255]))
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    peer.unwrap_or(IpAddr::from([255, 255, 255, 255]))
 }
 
 /// What happened to an object.

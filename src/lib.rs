@@ -3,7 +3,7 @@
 //! A tour, from the outside in:
 //!
 //! - [`app`] puts the server together; [`config`] reads its settings; [`lifecycle`] starts and ends it, and
-//!   [`connections`] lead to it.
+//!   [`connections`] lead to it. [`http`] finds out who calls through a proxy.
 //! - [`resources`] declares what the API is about, one file a resource.
 //! - [`drf`] is the dialect of Django REST framework: from a declaration it makes routes, validation, SQL and the
 //!   OpenAPI document. It knows no stage.
@@ -28,6 +28,7 @@ pub mod drf;
 pub mod email_templates;
 pub mod error;
 pub mod health;
+pub mod http;
 pub mod lifecycle;
 pub mod resources;
 pub mod stdout;

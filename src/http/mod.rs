@@ -1,0 +1,3 @@
+//! What comes in and goes out.
+
+pub mod trusted_proxies;
