@@ -8,13 +8,14 @@ use axum::extract::{MatchedPath, State};
 use axum::http::{HeaderName, HeaderValue, Request, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
+use crate::contract::paths;
 use crate::db::Database;
 use crate::drf::intake::Dialect;
 use crate::error::ApiError;
@@ -63,7 +64,9 @@ impl std::ops::Deref for App {
 
 /// The whole server.
 pub fn router(app: App) -> Router {
-    let api = resources::router();
+    let api = paths::LIKE_KEYS
+        .into_iter()
+        .fold(resources::router(), |api, path| api.route(path, any(async || ApiError::NotServed)));
     let proxies = app.clone();
     let layers = ServiceBuilder::new()
         // Outermost: every answer gets its id and its log line, those of the layers below included.
@@ -79,7 +82,7 @@ pub fn router(app: App) -> Router {
         .merge(browser::router())
         .route("/-/health/live/", get(health::live))
         .route("/-/health/ready/", get(health::ready))
-        .fallback(async || ApiError::NoRoute)
+        .fallback(no_route)
         .layer(layers)
         .with_state(app);
     // Outside the router: one decides which route is taken, the other who asks, which holds for all routes.
@@ -87,6 +90,14 @@ pub fn router(app: App) -> Router {
         .map_request(merge_slashes)
         .map_request(move |request| trusted_proxies::name_client(&proxies.settings.trusted_proxies, request));
     Router::new().fallback_service(before.service(routes))
+}
+
+/// What a path without a route is told. Whether authentik has it is no secret, so nobody is asked who they are.
+async fn no_route(uri: Uri) -> ApiError {
+    match uri.path().strip_prefix(API_PREFIX) {
+        Some(path) if paths::is_known(path) => ApiError::NotServed,
+        _ => ApiError::NoRoute,
+    }
 }
 
 /// authentik's documentation prints `/api/v3//stages/…`: take it for `/api/v3/stages/…`. `/api/v3//` alone names nothing

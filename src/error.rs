@@ -32,6 +32,9 @@ pub enum ApiError {
     /// 404 as an HTML page: no route has this path.
     #[error("no such route")]
     NoRoute,
+    /// 501, the path is one of authentik's API that isn't served here. A 404 would say that the object is gone.
+    #[error("not served")]
+    NotServed,
     /// 405, with the method.
     #[error("method not allowed")]
     MethodNotAllowed(String),
@@ -126,6 +129,7 @@ impl IntoResponse for ApiError {
                     (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
                 (StatusCode::NOT_FOUND, [content_type], NOT_FOUND_PAGE).into_response()
             }
+            Self::NotServed => detail(StatusCode::NOT_IMPLEMENTED, messages::NOT_SERVED),
             Self::MethodNotAllowed(method) => {
                 detail(StatusCode::METHOD_NOT_ALLOWED, &messages::method_not_allowed(&method))
             }

@@ -10,6 +10,7 @@
 //! - [`auth`] turns a token into a caller and decides what the caller may see and do.
 //! - [`db`] opens PostgreSQL: an embedded one, a given one, or that of a running authentik. [`audit`] writes the events
 //!   that authentik keeps.
+//! - [`contract`] is what is known of authentik's API beyond what is served here.
 //! - [`error`] is every way in which a request can fail.
 //!
 //! Dependencies point down this list; `docs/ARCHITECTURE.md` walks one request through it.
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connections;
+pub mod contract;
 pub mod db;
 pub mod doctor;
 pub mod drf;

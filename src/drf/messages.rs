@@ -150,6 +150,8 @@ pub const INVALID_PAGE: &str = "Invalid page.";
 pub fn no_match(model: &str) -> String {
     format!("No {model} matches the given query.")
 }
+/// A path of authentik's that isn't served here.
+pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
 /// The resource has no such method.
 pub fn method_not_allowed(method: &str) -> String {
     format!("Method \"{method}\" not allowed.")

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::audit::{self, Change, Origin};
 use crate::auth::rbac::{Scope, Verb};
 use crate::auth::{self, Caller};
+use crate::contract::paths;
 use crate::db::session::TIME_LIMIT;
 use crate::db::{cascade, initial_permissions, plans};
 use crate::error::{ApiError, json_response};
@@ -49,15 +50,14 @@ pub struct Call {
 }
 
 impl Call {
-    /// Take a request apart. A router of Django's matches path segments that aren't empty and have no dots; anything
-    /// else is no route.
+    /// Take a request apart. Where a segment can't be a parameter, authentik's router would not have found the route.
     async fn read(app: App, request: Request<Body>) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
         let captures = RawPathParams::from_request_parts(&mut parts, &()).await;
         let origin = Origin::of(&parts);
         let captures = captures.map(|all| all.iter().map(|(_, value)| value.to_owned()).collect());
         let captures: Vec<String> = captures.unwrap_or_default();
-        if captures.iter().any(|text| text.is_empty() || text.contains(['/', '.'])) {
+        if !captures.iter().all(|text| paths::is_parameter(text)) {
             return Err(ApiError::NoRoute);
         }
         Ok(Self {

@@ -1,0 +1,3 @@
+//! Facts of authentik's contract.
+
+pub mod paths;
