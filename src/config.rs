@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use chrono::Duration;
 use drf::permission::Model;
+use ipnet::IpNet;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::contract::Release;
@@ -57,6 +58,11 @@ pub const SETTINGS: &[Setting] = &[
         "directory of the PostgreSQL programs for the embedded one; unset, the usual places are searched",
     ),
     setting("AUTHENTIK_LISTEN__HTTP", "127.0.0.1:9000", "address and port to serve on"),
+    setting(
+        "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
+        "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fe80::/10,::1/128",
+        "networks of the proxies whose `X-Forwarded-For` is believed",
+    ),
     setting("AUTHENTIK_LOG_LEVEL", "info", "`trace`, `debug`, `info`, `warning` or `error`"),
     setting(
         "AUTHENTIK_BOOTSTRAP_TOKEN",
@@ -112,6 +118,8 @@ pub struct Settings {
     pub pgbouncer: bool,
     /// Where to serve.
     pub listen: SocketAddr,
+    /// The networks of the proxies that may say who the client is.
+    pub trusted_proxies: Vec<IpNet>,
     /// As `tracing` spells it.
     pub log_level: tracing::Level,
     /// The first user of our own database.
@@ -152,6 +160,11 @@ impl Settings {
                 "AUTHENTIK_LISTEN__HTTP",
                 "an address and a port, such as 127.0.0.1:9000",
                 |text| text.parse().ok(),
+            )?,
+            trusted_proxies: source.parse(
+                "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
+                "networks with commas between, such as 10.0.0.0/8,::1/128",
+                |text| text.split(',').map(|network| network.trim().parse().ok()).collect(),
             )?,
             log_level: source.parse(
                 "AUTHENTIK_LOG_LEVEL",
@@ -295,6 +308,11 @@ mod tests {
 
     #[rstest]
     #[case("AUTHENTIK_LISTEN__HTTP", "nine thousand")]
+    #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.1")]
+    #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "10.0.0.0/8;::1/128")]
+    #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.0/24,")]
+    #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "proxy.example.com")]
+    #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "10.0.0.0/8,192.0.2.0/33")]
     #[case("AUTHENTIK_LOG_LEVEL", "loud")]
     #[case("AUTHENTIK_STAGES__POOL_SIZE", "many")]
     #[case("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
@@ -304,6 +322,17 @@ mod tests {
         let error = read(&[(name, value)]).err().unwrap().to_string();
         assert!(error.starts_with(&format!("{name}: must be ")), "{error}");
         assert!(!error.contains(value) && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn the_networks_of_proxies_replace_the_private_ones() {
+        let name = "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS";
+        let networks = |pairs: &[(&str, &str)]| read(pairs).unwrap().trusted_proxies;
+        assert_eq!(networks(&[]).len(), 6);
+        assert_eq!(networks(&[(name, "")]), networks(&[]));
+        let given = networks(&[(name, "192.0.2.0/24, 2001:db8::/32")]);
+        let given: Vec<_> = given.iter().map(ToString::to_string).collect();
+        assert_eq!(given, ["192.0.2.0/24", "2001:db8::/32"]);
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub enum ApiError {
     /// 404 as an HTML page: no route has this path.
     #[error("no such route")]
     NoRoute,
+    /// 501, the path is one of authentik's API that isn't served here. A 404 would say that the object is gone.
+    #[error("not served")]
+    NotServed,
     /// 405, with the method.
     #[error("method not allowed")]
     MethodNotAllowed(String),

@@ -66,3 +66,5 @@ pub const INTERNAL: &str = "Internal Server Error";
 pub const OVERLOADED: &str = "The server is overloaded. Try again.";
 /// An unknown or expired token, or one of an inactive user.
 pub const INVALID_TOKEN: &str = "Token invalid/expired";
+/// A path of authentik's that isn't served here.
+pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";

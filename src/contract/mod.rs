@@ -1,8 +1,9 @@
-//! Facts of authentik's contract: releases, types of stages, templates, durations, sentences. Data and pure functions;
-//! nothing here asks a database or knows a request.
+//! Facts of authentik's contract: releases, paths, types of stages, templates, durations, sentences. Data and pure
+//! functions; nothing here asks a database or knows a request.
 
 pub mod duration;
 pub mod messages;
+pub mod paths;
 pub mod release;
 pub mod rules;
 pub mod stage_types;

@@ -32,6 +32,7 @@ impl IntoResponse for ApiError {
                     (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
                 (StatusCode::NOT_FOUND, [content_type], NOT_FOUND_PAGE).into_response()
             }
+            Self::NotServed => detail(StatusCode::NOT_IMPLEMENTED, sentences::NOT_SERVED),
             Self::MethodNotAllowed(method) => {
                 detail(StatusCode::METHOD_NOT_ALLOWED, &messages::method_not_allowed(&method))
             }

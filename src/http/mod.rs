@@ -6,6 +6,7 @@ mod error;
 mod health;
 mod receive;
 mod router;
+mod trusted_proxies;
 
 pub use connections::{Connections, HEAD_TIME_LIMIT};
 pub use router::router;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::router::RequestId;
 use crate::app::App;
 use crate::authentik::Origin;
+use crate::contract::paths;
 use crate::db::connection::TIME_LIMIT;
 use crate::error::ApiError;
 use crate::views::{Call, MAX_BODY};
@@ -19,7 +20,7 @@ use crate::views::{Call, MAX_BODY};
 /// How much of a larger body is read, and dropped, so that the client reads our answer rather than a reset.
 const MAX_DRAIN: usize = 64 * 1024 * 1024;
 
-/// Take a request apart. A router of Django's matches path segments without dots; anything else is no route.
+/// Take a request apart. Where a segment can't be a parameter, authentik's router would not have found the route.
 ///
 /// # Errors
 /// 404, or 503 for a body that doesn't come in time.
@@ -28,7 +29,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
     let (mut parts, body) = request.into_parts();
     let captures = RawPathParams::from_request_parts(&mut parts, &()).await;
     let key = captures.ok().and_then(|all| all.iter().next().map(|(_, value)| value.to_owned()));
-    if key.as_ref().is_some_and(|text| text.contains(['/', '.'])) {
+    if key.as_ref().is_some_and(|text| !paths::is_parameter(text)) {
         return Err(ApiError::NoRoute);
     }
     let query = Query::parse(parts.uri.query());
@@ -65,12 +66,10 @@ fn text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// The first address of `X-Forwarded-For`, else the peer's. Like authentik itself, this trusts the proxy in front.
+/// Whom the request comes from. Trusted proxies in front have given way to their client before.
 fn client_ip(parts: &Parts) -> IpAddr {
-    let forwarded = text(&parts.headers, HeaderName::from_static("x-forwarded-for"));
-    let first = forwarded.split(',').next().and_then(|address| address.trim().parse().ok());
-    let peer = || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-    first.or_else(peer).unwrap_or(IpAddr::from([255, 255, 255, 255]))
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    peer.unwrap_or(IpAddr::from([255, 255, 255, 255]))
 }
 
 async fn read_body(mut body: Body) -> Result<Bytes, ApiError> {

@@ -14,9 +14,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use super::receive::receive;
-use super::{browser, health};
+use super::{browser, health, trusted_proxies};
 use crate::app::App;
-use crate::contract::API_PREFIX;
+use crate::contract::{API_PREFIX, paths};
 use crate::error::ApiError;
 use crate::resources;
 use crate::views::Answer;
@@ -27,6 +27,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-authentik-id");
 
 /// The whole server.
 pub fn router(app: App) -> Router {
+    let proxies = app.clone();
     let layers = ServiceBuilder::new()
         // Outermost: every answer gets its id and its log line, those of the layers below included.
         .layer(middleware::from_fn_with_state(app.clone(), log_request))
@@ -41,16 +42,30 @@ pub fn router(app: App) -> Router {
         .merge(browser::router())
         .route("/-/health/live/", get(health::live))
         .route("/-/health/ready/", get(health::ready))
-        .fallback(async || ApiError::NoRoute)
+        .fallback(no_route)
         .layer(layers)
         .with_state(app);
-    // Outside the router, since it decides which route is taken.
-    Router::new().fallback_service(ServiceBuilder::new().map_request(merge_slashes).service(routes))
+    // Outside the router: one decides which route is taken, the other who asks, which holds for all routes.
+    let before = ServiceBuilder::new()
+        .map_request(merge_slashes)
+        .map_request(move |request| trusted_proxies::name_client(&proxies.settings.trusted_proxies, request));
+    Router::new().fallback_service(before.service(routes))
+}
+
+/// What a path without a route is told. Whether authentik has it is no secret, so nobody is asked who they are.
+async fn no_route(uri: Uri) -> ApiError {
+    match uri.path().strip_prefix(API_PREFIX) {
+        Some(path) if paths::is_known(path) => ApiError::NotServed,
+        _ => ApiError::NoRoute,
+    }
 }
 
 /// The routes of the API, below its prefix.
 fn api() -> Router<App> {
-    resources::endpoints().into_iter().fold(Router::new(), |router, endpoint| {
+    let not_served = paths::LIKE_KEYS
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route(path, any(async || ApiError::NotServed)));
+    resources::endpoints().into_iter().fold(not_served, |router, endpoint| {
         let path = endpoint.path.clone();
         let endpoint = Arc::new(endpoint);
         let handler = move |State(app): State<App>, request: Request<Body>| {
@@ -88,10 +103,14 @@ impl IntoResponse for Answer {
     }
 }
 
-/// authentik's documentation prints `/api/v3//stages/…`: take it for `/api/v3/stages/…`.
+/// authentik's documentation prints `/api/v3//stages/…`: take it for `/api/v3/stages/…`. `/api/v3//` alone names nothing
+/// and stays what it is: no route.
 fn merge_slashes(mut request: Request<Body>) -> Request<Body> {
     let merged = request.uri().path_and_query().and_then(|whole| {
         let rest = whole.as_str().strip_prefix(API_PREFIX)?.strip_prefix("//")?;
+        if rest.is_empty() || rest.starts_with(['/', '?']) {
+            return None;
+        }
         format!("{API_PREFIX}/{rest}").parse::<Uri>().ok()
     });
     if let Some(uri) = merged {

@@ -62,7 +62,7 @@ pub struct Token {
 /// The values with rules of their own.
 #[derive(Debug, Deserialize, Validate)]
 pub struct TokenInput {
-    #[validate(custom(function = rules::slug))]
+    #[validate(custom(function = rules::slug_field))]
     identifier: Option<String>,
     intent: Option<String>,
     #[serde(default, with = "double_option")]
@@ -91,7 +91,7 @@ impl Resource for Token {
         fields: Fields::new(&[
             Field::uuid("pk").column("token_uuid").read_only().label("Token uuid"),
             MANAGED,
-            Field::slug("identifier")
+            Field::slug_field("identifier")
                 .required()
                 .max_length(255)
                 .filter()

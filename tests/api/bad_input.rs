@@ -217,6 +217,52 @@ async fn a_value_of_another_type_is_refused() {
     }
 }
 
+/// What DRF's fields say of a value that is no text. A model's `TextField` with a rule is a `CharField` to it; an
+/// `EmailField` or `SlugField` has a sentence of its own, the same as for text that breaks its rule.
+#[rstest]
+#[case::text(EMAIL, "subject", "Not a valid string.")]
+#[case::text_that_may_be_empty(EMAIL, "username", "Not a valid string.")]
+#[case::duration(EMAIL, "token_expiry", "Not a valid string.")]
+#[case::email(EMAIL, "from_address", "Enter a valid email address.")]
+#[case::email_that_may_be_empty("/core/users/", "email", "Enter a valid email address.")]
+#[case::text_with_the_rule_of_slugs("/flows/instances/", "slug", "Not a valid string.")]
+#[case::text_with_the_rule_of_slugs(INVITATION, "name", "Not a valid string.")]
+#[case::slug(
+    "/core/tokens/",
+    "identifier",
+    "Enter a valid \"slug\" consisting of letters, numbers, underscores or hyphens."
+)]
+#[tokio::test]
+async fn what_is_no_text_is_told_what_its_field_takes(
+    #[case] path: &str,
+    #[case] field: &str,
+    #[case] sentence: &str,
+) {
+    let app = TestApp::new().await;
+    let told = async |value: Value| {
+        let answer = app.admin().post(path, json!({ field: value })).await.status(400);
+        answer.json()[field].clone()
+    };
+    for value in [json!(true), json!(false), json!([]), json!(["a"]), json!({}), json!({ "a": 1 })] {
+        assert_eq!(told(value.clone()).await, json!([sentence]), "{value}");
+    }
+    assert_eq!(told(Value::Null).await, json!(["This field may not be null."]));
+}
+
+#[rstest]
+#[case("/flows/instances/", "slug", "“slug”")]
+#[case(INVITATION, "name", "“slug”")]
+#[case("/core/tokens/", "identifier", "\"slug\"")]
+#[tokio::test]
+async fn a_slug_has_no_other_characters(#[case] path: &str, #[case] field: &str, #[case] word: &str) {
+    let app = TestApp::new().await;
+    let sentence = format!("Enter a valid {word} consisting of letters, numbers, underscores or hyphens.");
+    for value in [json!("a b"), json!("ä"), json!("a/b"), json!(1.5)] {
+        let answer = app.admin().post(path, json!({ field: value })).await.status(400);
+        assert_eq!(answer.json()[field], json!([sentence]), "{value}");
+    }
+}
+
 /// The body is wrong in this field, and only there.
 async fn assert_field_error(app: &TestApp, object: &str, field: &Field, body: &Value) {
     let answer = app.admin().patch(object, body.clone()).await;
@@ -396,12 +442,25 @@ async fn a_key_that_cannot_be_one_is_not_found() {
 #[case::with_a_slash("/stages/email/a%2Fb/")]
 #[case::unknown("/stages/nope/")]
 #[case::too_long("/stages/email/0a0b0c0d-1111-4222-8333-0000abcdef01/more/")]
+#[case::with_an_empty_key("/stages/email//")]
+#[case::with_an_empty_slug("/flows/instances//")]
+#[case::with_the_uses_of_an_empty_key("/stages/email//used_by/")]
+#[case::with_an_action_on_an_empty_key("/core/tokens//view_key/")]
+#[case::with_an_empty_segment_before("/stages//email/")]
+#[case::with_an_empty_segment_behind("/stages/email/templates//")]
+#[case::with_two_empty_segments("/stages/email///")]
+#[case::with_three_slashes_in_front("/api/v3///stages/email/")]
+#[case::of_slashes_alone("/api/v3//")]
+#[case::of_more_slashes("/api/v3///")]
 #[tokio::test]
 async fn a_path_of_no_route_is_an_html_page(#[case] path: &str) {
     let app = TestApp::new().await;
+    app.admin().create(EMAIL, "a stage").await;
     for client in [app.admin(), app.anonymous()] {
-        let answer = client.get(path).await.status(404);
-        assert_eq!(answer.media_type(), "text/html", "{answer}");
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let answer = client.send(method, path, &JSON, "{}").await.status(404);
+            assert_eq!((answer.media_type(), answer.header("allow")), ("text/html", None), "{answer}");
+        }
     }
 }
 

@@ -34,6 +34,7 @@ SECTIONS = [
     releases.unsound_schemas,
     load.pgbouncer,
     load.replicas,
+    routing.forwarded,
     routing.proxies,
 ]
 

@@ -155,6 +155,26 @@ def routes(report: Report, name: str, base: str) -> None:
     report.same(f"{name}: the scheme is read in any case", found, "ak-stages")
 
 
+def forwarded(lab: Lab, report: Report) -> None:
+    """Whose X-Forwarded-For is believed"""
+    database = lab.fresh()
+    networks = "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS"
+    # The peer is 127.0.0.1.
+    cases = {
+        "by default, of a proxy on this machine": ({}, "198.51.100.9", "198.51.100.9"),
+        "the last that is no proxy's": ({}, "203.0.113.66, 198.51.100.9, 10.0.0.5", "198.51.100.9"),
+        "of a proxy in a network that is named": ({networks: "127.0.0.1/32"}, "10.0.0.5", "10.0.0.5"),
+        "not of somebody else": ({networks: "10.0.0.0/8,::1/128"}, "198.51.100.9", "127.0.0.1"),
+    }
+    for name, (settings, header, expected) in cases.items():
+        with lab.serve(database, **settings) as server:
+            answer = server.client().send("POST", "/stages/email/", {"name": name}, {"X-Forwarded-For": header})
+        found = database.rows(f"""
+            SELECT host(client_ip) AS client FROM authentik_events_event
+            WHERE context->'model'->>'name' = $name${name}$name$""")
+        report.same(name, [answer.status, *found], [201, {"client": expected}])
+
+
 def address(report: Report, name: str, base: str, database: Database) -> None:
     """What an event says about who asked."""
     client = Client(base, source="127.0.0.2")

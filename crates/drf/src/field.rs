@@ -1,6 +1,8 @@
 //! [`Field`]: one line of a resource's declaration. Reading, writing, filtering, ordering, the OpenAPI document and
 //! the `OPTIONS` answer all follow from it.
 
+use super::messages;
+
 /// A version of the API that a server speaks: any number that grows with it. What it stands for is the server's to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32);
@@ -69,7 +71,7 @@ pub enum FieldKind {
     Uuid,
     /// Text (`text`, `varchar`); DRF's `CharField`.
     Text,
-    /// Text that must be a slug; DRF's `SlugField`, Django's `validate_slug`.
+    /// Text that must be a slug: DRF's `SlugField`, or its `CharField` with Django's `validate_slug`.
     Slug,
     /// Text that must be an email address; DRF's `EmailField`.
     Email,
@@ -213,6 +215,9 @@ pub struct Field {
     pub write_only: bool,
     /// Neither read nor written through the API; INSERT still has to name it.
     pub internal: bool,
+    /// What a value that is no text at all is told where text belongs: DRF's message `invalid`, which fields that add a
+    /// rule to `CharField` have their own of.
+    pub invalid: &'static str,
     /// Largest number of characters.
     pub max_length: Option<usize>,
     /// What an INSERT writes where the request left it out.
@@ -247,6 +252,7 @@ impl Field {
             read_only: false,
             write_only: false,
             internal: false,
+            invalid: messages::NOT_A_STRING,
             max_length: None,
             default: DefaultValue::None,
             filter: false,
@@ -266,13 +272,23 @@ impl Field {
     pub const fn text(name: &'static str) -> Self {
         Self::new(name, FieldKind::Text)
     }
-    /// A slug.
+    /// A slug; a `CharField` with `validate_slug`, as DRF makes it of a model's `TextField`.
     pub const fn slug(name: &'static str) -> Self {
         Self::new(name, FieldKind::Slug)
     }
-    /// An email address.
+    /// A slug; DRF's `SlugField`, as it makes it of a model's `SlugField`. It goes with [`rules::slug_field`].
+    ///
+    /// [`rules::slug_field`]: super::rules::slug_field
+    pub const fn slug_field(name: &'static str) -> Self {
+        let mut field = Self::new(name, FieldKind::Slug);
+        field.invalid = messages::NOT_A_SLUG_FIELD;
+        field
+    }
+    /// An email address; DRF's `EmailField`.
     pub const fn email(name: &'static str) -> Self {
-        Self::new(name, FieldKind::Email)
+        let mut field = Self::new(name, FieldKind::Email);
+        field.invalid = messages::NOT_AN_EMAIL;
+        field
     }
     /// A signed 32-bit integer.
     pub const fn integer(name: &'static str) -> Self {

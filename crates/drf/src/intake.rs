@@ -253,11 +253,7 @@ fn coerce(field: &'static Field, value: &Value, dialect: Dialect) -> Result<Cont
 fn text(field: &Field, value: &Value) -> Result<String, String> {
     let given = match value {
         Value::String(_) | Value::Number(_) => python::str(value),
-        // DRF's answer to these is the one of the address rule.
-        Value::Array(_) | Value::Object(_) if matches!(field.kind, FieldKind::Email) => {
-            return Err(messages::NOT_AN_EMAIL.into());
-        }
-        _ => return Err(messages::NOT_A_STRING.into()),
+        _ => return Err(field.invalid.into()),
     };
     let stripped = python::strip(&given);
     if stripped.is_empty() && !field.blank {

@@ -19,8 +19,11 @@ pub const INTEGER_TOO_LONG: &str = "String value too large.";
 pub const NOT_A_BOOLEAN: &str = "Must be a valid boolean.";
 /// Not an email address.
 pub const NOT_AN_EMAIL: &str = "Enter a valid email address.";
-/// Not a slug (with Django's typographic quotes).
+/// Not a slug, where a model's text has Django's `validate_slug` (with typographic quotes).
 pub const NOT_A_SLUG: &str = "Enter a valid “slug” consisting of letters, numbers, underscores or hyphens.";
+/// Not a slug, where DRF's `SlugField` says so (with straight quotes).
+pub const NOT_A_SLUG_FIELD: &str =
+    "Enter a valid \"slug\" consisting of letters, numbers, underscores or hyphens.";
 /// Not a point in time.
 pub const NOT_A_DATETIME: &str = "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].";
 /// A point in time that isn't between the years 1 and 9999 in UTC.

@@ -29,6 +29,18 @@ pub fn email(value: &str) -> Result<(), ValidationError> {
 /// # Errors
 /// `Enter a valid “slug” …`
 pub fn slug(value: &str) -> Result<(), ValidationError> {
+    if is_slug(value) { Ok(()) } else { Err(invalid(messages::NOT_A_SLUG)) }
+}
+
+/// The same rule in the words of DRF's `SlugField`.
+///
+/// # Errors
+/// `Enter a valid "slug" …`
+pub fn slug_field(value: &str) -> Result<(), ValidationError> {
+    if is_slug(value) { Ok(()) } else { Err(invalid(messages::NOT_A_SLUG_FIELD)) }
+}
+
+fn is_slug(value: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if !value.is_empty() && value.bytes().all(fits) { Ok(()) } else { Err(invalid(messages::NOT_A_SLUG)) }
+    !value.is_empty() && value.bytes().all(fits)
 }
