@@ -113,7 +113,20 @@ const fn policy_bindings(used: Used) -> Relation {
     }
 }
 
+/// In the order of the names that Django gives the relations on the object: `fields`, `flow_set`, `flowstagebinding_set`,
+/// … for a stage. That is the order of authentik's answers.
 const RELATIONS: &[Relation] = &[
+    Relation {
+        used: Used::Stage,
+        app: "authentik_stages_prompt",
+        model: "prompt",
+        action: "cascade_many",
+        key: "p.prompt_uuid",
+        name: "'Prompt field ''' || p.field_key || ''' type ' || p.type",
+        rows: "authentik_stages_prompt_promptstage_fields m JOIN authentik_stages_prompt_prompt p \
+               ON p.prompt_uuid = m.prompt_id WHERE m.promptstage_id = {} ORDER BY p.\"order\"",
+        tables: &["authentik_stages_prompt_promptstage_fields", "authentik_stages_prompt_prompt"],
+    },
     Relation {
         used: Used::Stage,
         app: "authentik_flows",
@@ -132,30 +145,9 @@ const RELATIONS: &[Relation] = &[
         action: "cascade",
         key: "b.fsb_uuid",
         name: BINDING_NAME,
-        rows: "authentik_flows_flowstagebinding b WHERE b.stage_id = {} ORDER BY b.\"order\", b.fsb_uuid",
+        rows: "authentik_flows_flowstagebinding b WHERE b.stage_id = {} \
+               ORDER BY b.target_id, b.\"order\", b.fsb_uuid",
         tables: &[],
-    },
-    Relation {
-        used: Used::Stage,
-        app: "authentik_stages_prompt",
-        model: "prompt",
-        action: "cascade_many",
-        key: "p.prompt_uuid",
-        name: "'Prompt field ''' || p.field_key || ''' type ' || p.type",
-        rows: "authentik_stages_prompt_promptstage_fields m JOIN authentik_stages_prompt_prompt p \
-               ON p.prompt_uuid = m.prompt_id WHERE m.promptstage_id = {} ORDER BY p.\"order\"",
-        tables: &["authentik_stages_prompt_promptstage_fields", "authentik_stages_prompt_prompt"],
-    },
-    Relation {
-        used: Used::Stage,
-        app: "authentik_policies",
-        model: "policy",
-        action: "cascade_many",
-        key: "p.policy_uuid",
-        name: "p.name",
-        rows: "authentik_stages_prompt_promptstage_validation_policies m JOIN authentik_policies_policy p \
-               ON p.policy_uuid = m.policy_id WHERE m.promptstage_id = {} ORDER BY p.name",
-        tables: &["authentik_stages_prompt_promptstage_validation_policies", "authentik_policies_policy"],
     },
     Relation {
         used: Used::Stage,
@@ -181,6 +173,90 @@ const RELATIONS: &[Relation] = &[
         tables: &["authentik_stages_identification_identificationstage_sources", "authentik_core_source"],
     },
     Relation {
+        used: Used::Stage,
+        app: "authentik_policies",
+        model: "policy",
+        action: "cascade_many",
+        key: "p.policy_uuid",
+        name: "p.name",
+        rows: "authentik_stages_prompt_promptstage_validation_policies m JOIN authentik_policies_policy p \
+               ON p.policy_uuid = m.policy_id WHERE m.promptstage_id = {} ORDER BY p.name",
+        tables: &["authentik_stages_prompt_promptstage_validation_policies", "authentik_policies_policy"],
+    },
+    stage_of_flow(
+        "authentik_stages_authenticator_duo",
+        "authenticatorduostage",
+        "'Duo Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_duo_authenticatorduostage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
+        &["authentik_stages_authenticator_duo_authenticatorduostage"],
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_email",
+        "authenticatoremailstage",
+        "'Email Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_email_authenticatoremailstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
+        &["authentik_stages_authenticator_email_authenticatoremailstage"],
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_sms",
+        "authenticatorsmsstage",
+        "'SMS Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_sms_authenticatorsmsstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
+        &["authentik_stages_authenticator_sms_authenticatorsmsstage"],
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_static",
+        "authenticatorstaticstage",
+        "'Static Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_static_authenticatorstaticstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
+        &["authentik_stages_authenticator_static_authenticatorstaticstage"],
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_totp",
+        "authenticatortotpstage",
+        "'TOTP Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_totp_authenticatortotpstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
+        &["authentik_stages_authenticator_totp_authenticatortotpstage"],
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_webauthn",
+        "authenticatorwebauthnstage",
+        "'WebAuthn Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_webauthn_authenticatorwebaut8d0f t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
+        &["authentik_stages_authenticator_webauthn_authenticatorwebaut8d0f"],
+    ),
+    Relation {
+        used: Used::Flow,
+        app: "authentik_policies",
+        model: "policybinding",
+        action: "cascade",
+        key: "b.policy_binding_uuid",
+        name: "'Binding from Flow ' || f.name || ' (' || f.slug || ') #' || b.\"order\" || ' to Policy ' || p.name",
+        rows: "authentik_policies_policybinding b JOIN authentik_flows_flow f \
+               ON f.policybindingmodel_ptr_id = b.target_id JOIN authentik_policies_policy p \
+               ON p.policy_uuid = b.policy_id WHERE f.flow_uuid = {} ORDER BY b.\"order\"",
+        tables: POLICY_TABLES,
+    },
+    Relation {
+        used: Used::Flow,
+        app: "authentik_brands",
+        model: "brand",
+        action: "set_null",
+        key: "b.brand_uuid",
+        name: "CASE WHEN b.\"default\" THEN 'Default brand' ELSE 'Brand ' || b.domain END",
+        // Once for every column that names the flow: each is a relation of its own.
+        rows: "authentik_brands_brand b, unnest(ARRAY[b.flow_authentication_id, b.flow_device_code_id, \
+               b.flow_invalidation_id, b.flow_recovery_id, b.flow_unenrollment_id, b.flow_user_settings_id]) \
+               WITH ORDINALITY AS n (flow, place) WHERE n.flow = {} ORDER BY n.place, b.domain",
+        tables: &["authentik_brands_brand"],
+    },
+    Relation {
         used: Used::Flow,
         app: "authentik_flows",
         model: "flowstagebinding",
@@ -200,29 +276,25 @@ const RELATIONS: &[Relation] = &[
         rows: "authentik_stages_invitation_invitation i WHERE i.flow_id = {} ORDER BY i.invite_uuid",
         tables: &[],
     },
+    stage_of_flow(
+        "authentik_stages_password",
+        "passwordstage",
+        STAGE_NAME,
+        "authentik_stages_password_passwordstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
+        &["authentik_stages_password_passwordstage"],
+    ),
     Relation {
         used: Used::Flow,
-        app: "authentik_flows",
-        model: "stage",
+        app: "authentik_policies",
+        model: "policy",
         action: "cascade_many",
-        key: "s.stage_uuid",
-        name: STAGE_NAME,
-        rows: "authentik_flows_flowstagebinding b JOIN authentik_flows_stage s ON s.stage_uuid = b.stage_id \
-               WHERE b.target_id = {} ORDER BY b.\"order\", b.fsb_uuid",
-        tables: &[],
-    },
-    Relation {
-        used: Used::Flow,
-        app: "authentik_brands",
-        model: "brand",
-        action: "set_null",
-        key: "b.brand_uuid",
-        name: "CASE WHEN b.\"default\" THEN 'Default brand' ELSE 'Brand ' || b.domain END",
-        // Once for every column that names the flow.
-        rows: "authentik_brands_brand b, unnest(ARRAY[b.flow_authentication_id, b.flow_invalidation_id, \
-               b.flow_recovery_id, b.flow_unenrollment_id, b.flow_user_settings_id, b.flow_device_code_id]) AS n (flow) \
-               WHERE n.flow = {} ORDER BY b.domain",
-        tables: &["authentik_brands_brand"],
+        key: "p.policy_uuid",
+        name: "p.name",
+        rows: "authentik_policies_policybinding b JOIN authentik_flows_flow f \
+               ON f.policybindingmodel_ptr_id = b.target_id JOIN authentik_policies_policy p \
+               ON p.policy_uuid = b.policy_id WHERE f.flow_uuid = {} ORDER BY b.\"order\"",
+        tables: POLICY_TABLES,
     },
     Relation {
         used: Used::Flow,
@@ -254,83 +326,6 @@ const RELATIONS: &[Relation] = &[
         rows: "authentik_core_provider p WHERE p.invalidation_flow_id = {} ORDER BY p.name",
         tables: &["authentik_core_provider"],
     },
-    Relation {
-        used: Used::Flow,
-        app: "authentik_core",
-        model: "source",
-        action: "set_null",
-        key: "c.policybindingmodel_ptr_id",
-        name: "c.name",
-        rows: "authentik_core_source c, unnest(ARRAY[c.authentication_flow_id, c.enrollment_flow_id]) AS n (flow) \
-               WHERE n.flow = {} ORDER BY c.name",
-        tables: &["authentik_core_source"],
-    },
-    stage_of_flow(
-        "authentik_stages_authenticator_static",
-        "authenticatorstaticstage",
-        "'Static Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_static_authenticatorstaticstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
-        &["authentik_stages_authenticator_static_authenticatorstaticstage"],
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_totp",
-        "authenticatortotpstage",
-        "'TOTP Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_totp_authenticatortotpstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
-        &["authentik_stages_authenticator_totp_authenticatortotpstage"],
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_webauthn",
-        "authenticatorwebauthnstage",
-        "'WebAuthn Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_webauthn_authenticatorwebaut8d0f t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
-        &["authentik_stages_authenticator_webauthn_authenticatorwebaut8d0f"],
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_duo",
-        "authenticatorduostage",
-        "'Duo Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_duo_authenticatorduostage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
-        &["authentik_stages_authenticator_duo_authenticatorduostage"],
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_email",
-        "authenticatoremailstage",
-        "'Email Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_email_authenticatoremailstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
-        &["authentik_stages_authenticator_email_authenticatoremailstage"],
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_sms",
-        "authenticatorsmsstage",
-        "'SMS Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_sms_authenticatorsmsstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
-        &["authentik_stages_authenticator_sms_authenticatorsmsstage"],
-    ),
-    stage_of_flow(
-        "authentik_stages_password",
-        "passwordstage",
-        STAGE_NAME,
-        "authentik_stages_password_passwordstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id WHERE t.configure_flow_id = {} ORDER BY s.name",
-        &["authentik_stages_password_passwordstage"],
-    ),
-    stage_of_flow(
-        "authentik_stages_identification",
-        "identificationstage",
-        STAGE_NAME,
-        "authentik_stages_identification_identificationstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id, \
-         unnest(ARRAY[t.enrollment_flow_id, t.recovery_flow_id, t.passwordless_flow_id]) AS n (flow) \
-         WHERE n.flow = {} ORDER BY s.name",
-        &["authentik_stages_identification_identificationstage"],
-    ),
     stage_of_flow(
         "authentik_stages_redirect",
         "redirectstage",
@@ -341,27 +336,25 @@ const RELATIONS: &[Relation] = &[
     ),
     Relation {
         used: Used::Flow,
-        app: "authentik_policies",
-        model: "policybinding",
-        action: "cascade",
-        key: "b.policy_binding_uuid",
-        name: "'Binding from Flow ' || f.name || ' (' || f.slug || ') #' || b.\"order\" || ' to Policy ' || p.name",
-        rows: "authentik_policies_policybinding b JOIN authentik_flows_flow f \
-               ON f.policybindingmodel_ptr_id = b.target_id JOIN authentik_policies_policy p \
-               ON p.policy_uuid = b.policy_id WHERE f.flow_uuid = {} ORDER BY b.\"order\"",
-        tables: POLICY_TABLES,
+        app: "authentik_core",
+        model: "source",
+        action: "set_null",
+        key: "c.policybindingmodel_ptr_id",
+        name: "c.name",
+        rows: "authentik_core_source c, unnest(ARRAY[c.authentication_flow_id, c.enrollment_flow_id]) \
+               WITH ORDINALITY AS n (flow, place) WHERE n.flow = {} ORDER BY n.place, c.name",
+        tables: &["authentik_core_source"],
     },
     Relation {
         used: Used::Flow,
-        app: "authentik_policies",
-        model: "policy",
+        app: "authentik_flows",
+        model: "stage",
         action: "cascade_many",
-        key: "p.policy_uuid",
-        name: "p.name",
-        rows: "authentik_policies_policybinding b JOIN authentik_flows_flow f \
-               ON f.policybindingmodel_ptr_id = b.target_id JOIN authentik_policies_policy p \
-               ON p.policy_uuid = b.policy_id WHERE f.flow_uuid = {} ORDER BY b.\"order\"",
-        tables: POLICY_TABLES,
+        key: "s.stage_uuid",
+        name: STAGE_NAME,
+        rows: "authentik_flows_flowstagebinding b JOIN authentik_flows_stage s ON s.stage_uuid = b.stage_id \
+               WHERE b.target_id = {} ORDER BY b.\"order\", b.fsb_uuid",
+        tables: &[],
     },
     Relation {
         used: Used::Binding,

@@ -20,6 +20,7 @@ from report import Report
 SECTIONS = [
     contract.start_up,
     contract.recordings,
+    contract.order,
     traces.events_and_plans,
     traces.unusual_urls,
     traces.users,
