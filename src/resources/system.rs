@@ -148,19 +148,23 @@ pub fn document(document: &mut Document) {
     );
     document.get("/root/config/", "root_config_retrieve", CONFIG.description, json!([]), reference("Config"));
     document.open("/root/config/");
-    let keys = ["version_current", "version_latest", "build_hash"].map(|key| (key, "string"));
-    let flags = ["version_latest_valid", "outdated", "outpost_outdated"].map(|key| (key, "boolean"));
-    let mut required: Vec<_> = keys.iter().chain(&flags).map(|(key, _)| *key).collect();
-    required.sort_unstable();
-    let properties: serde_json::Map<_, _> =
-        keys.iter().chain(&flags).map(|(key, kind)| ((*key).to_owned(), read_only(kind))).collect();
     document.schema(
         "Version",
         json!({
             "type": "object",
             "description": VERSION_VIEW.description,
-            "properties": properties,
-            "required": required,
+            "properties": {
+                "version_current": read_only("string"),
+                "version_latest": read_only("string"),
+                "version_latest_valid": read_only("boolean"),
+                "build_hash": read_only("string"),
+                "outdated": read_only("boolean"),
+                "outpost_outdated": read_only("boolean"),
+            },
+            "required": [
+                "build_hash", "outdated", "outpost_outdated", "version_current", "version_latest",
+                "version_latest_valid",
+            ],
         }),
     );
     document.get(
