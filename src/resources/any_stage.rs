@@ -15,6 +15,7 @@ use super::stage::{self, StageHead};
 use super::stage_types;
 use super::types::TypeCreate;
 use super::used_by::{self, Used, UsedBy};
+use super::user_settings;
 use crate::app::App;
 use crate::auth::rbac::Model;
 use crate::drf::field::Field;
@@ -109,13 +110,20 @@ const USER_SETTINGS: Extra = Extra::get("User settings", "Get all stages the use
 
 /// `GET /stages/all/types/`: every type that authentik has.
 pub async fn types(State(app): State<App>, request: Request<Body>) -> Response {
-    let shown = stage_types::ALL.iter().filter(|stage_type| !stage_type.debug);
-    constant(app, request, &TYPES, shown.map(TypeCreate::stage).collect()).await
+    extra(app, request, &TYPES, async |_, _, _| {
+        let shown = stage_types::ALL.iter().filter(|stage_type| !stage_type.debug);
+        Ok(json_response(StatusCode::OK, &shown.map(TypeCreate::stage).collect::<Vec<_>>()))
+    })
+    .await
 }
 
-/// `GET /stages/all/user_settings/`: what users can set up for themselves. None of our stage types has any of it.
+/// `GET /stages/all/user_settings/`: what users can set up for themselves.
 pub async fn user_settings(State(app): State<App>, request: Request<Body>) -> Response {
-    constant(app, request, &USER_SETTINGS, Vec::new()).await
+    extra(app, request, &USER_SETTINGS, async |call, connection, _| {
+        let settings = user_settings::find(&call.app.database.layout, connection).await?;
+        Ok(json_response(StatusCode::OK, &settings))
+    })
+    .await
 }
 
 /// Their operations in the OpenAPI document.
@@ -140,8 +148,4 @@ pub fn document(document: &mut Document) {
         let id = format!("stages_all_{name}_list");
         document.get(&format!("/stages/all/{name}/"), &id, view.description, json!([]), answer);
     }
-}
-
-async fn constant(app: App, request: Request<Body>, view: &Extra, rows: Vec<TypeCreate>) -> Response {
-    extra(app, request, view, async |_, _, _| Ok(json_response(StatusCode::OK, &rows))).await
 }

@@ -16,6 +16,7 @@ pub mod token;
 pub mod types;
 pub mod used_by;
 pub mod user;
+pub mod user_settings;
 pub mod user_write_stage;
 
 use axum::Router;

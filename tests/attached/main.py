@@ -14,6 +14,7 @@ import privileges
 import releases
 import routing
 import traces
+import user_settings
 from lab import laboratory
 from report import Report
 
@@ -26,6 +27,8 @@ SECTIONS = [
     traces.users,
     traces.settings,
     traces.initial_permissions,
+    user_settings.default_installation,
+    user_settings.other_stages,
     deletion.foreign_stage_and_branded_flow,
     deletion.in_use,
     privileges.least,
