@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::stage::{self, NoInput, StageHead};
 use super::types::{TYPE_CREATE, TypeCreate};
-use super::used_by;
+use super::{used_by, user_settings};
 use crate::authentik::FlowPart;
 use crate::contract::stage_types;
 use crate::error::ApiError;
@@ -117,7 +117,7 @@ const USER_SETTING: Component = Component {
     },
 };
 
-/// `GET /stages/all/user_settings/`: what users can set up for themselves. None of our stage types has any of it.
+/// `GET /stages/all/user_settings/`: what users can set up for themselves.
 const USER_SETTINGS: Action<AnyStage> = Action::on_list(
     drf::Action::extra(
         "user_settings_list",
@@ -128,5 +128,10 @@ const USER_SETTINGS: Action<AnyStage> = Action::on_list(
         "Get all stages the user can configure",
     )
     .answers(Success::Many(&USER_SETTING)),
-    |_| Box::pin(async { Answer::ok(&Vec::<TypeCreate>::new()) }),
+    |request| {
+        Box::pin(async {
+            let layout = &request.context.app.database.layout;
+            Answer::ok(&user_settings::find(layout, request.connection).await?)
+        })
+    },
 );

@@ -16,6 +16,7 @@ mod token;
 mod types;
 mod used_by;
 pub mod user;
+mod user_settings;
 mod user_write_stage;
 
 use std::collections::BTreeSet;

@@ -130,17 +130,21 @@ const VERSION: ApiView = ApiView {
 const VERSION_COMPONENT: Component = Component {
     name: "Version",
     schema: |_| {
-        let keys = ["version_current", "version_latest", "build_hash"].map(|key| (key, "string"));
-        let flags = ["version_latest_valid", "outdated", "outpost_outdated"].map(|key| (key, "boolean"));
-        let mut required: Vec<_> = keys.iter().chain(&flags).map(|(key, _)| *key).collect();
-        required.sort_unstable();
-        let properties: serde_json::Map<_, _> =
-            keys.iter().chain(&flags).map(|(key, kind)| ((*key).to_owned(), read_only(kind))).collect();
         json!({
             "type": "object",
             "description": VERSION.declared.description,
-            "properties": properties,
-            "required": required,
+            "properties": {
+                "version_current": read_only("string"),
+                "version_latest": read_only("string"),
+                "version_latest_valid": read_only("boolean"),
+                "build_hash": read_only("string"),
+                "outdated": read_only("boolean"),
+                "outpost_outdated": read_only("boolean"),
+            },
+            "required": [
+                "build_hash", "outdated", "outpost_outdated", "version_current", "version_latest",
+                "version_latest_valid",
+            ],
         })
     },
 };

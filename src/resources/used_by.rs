@@ -1,5 +1,8 @@
 //! What uses the objects of each resource: for every kind of object, the rows that point at it, what deleting it would do
 //! to them, and what `str()` calls them. Most of the tables exist in authentik's own database alone.
+//!
+//! Relations stand in the order of the names that Django gives them on the object: `fields`, `flow_set`,
+//! `flowstagebinding_set`, … for a stage. That is the order of authentik's answers.
 
 use crate::views::used_by::Relation;
 
@@ -59,6 +62,16 @@ const fn policy_bindings(condition: &'static str) -> Relation {
 /// A stage of any type.
 pub const STAGE: &[Relation] = &[
     Relation {
+        app: "authentik_stages_prompt",
+        model: "prompt",
+        action: "cascade_many",
+        key: "p.prompt_uuid",
+        name: "'Prompt field ''' || p.field_key || ''' type ' || p.type",
+        from: "authentik_stages_prompt_promptstage_fields m JOIN authentik_stages_prompt_prompt p \
+               ON p.prompt_uuid = m.prompt_id",
+        condition: "m.promptstage_id = {} ORDER BY p.\"order\"",
+    },
+    Relation {
         app: "authentik_flows",
         model: "flow",
         action: "cascade_many",
@@ -74,27 +87,8 @@ pub const STAGE: &[Relation] = &[
         key: "b.fsb_uuid",
         name: BINDING_NAME,
         from: "authentik_flows_flowstagebinding b",
-        condition: "b.stage_id = {} ORDER BY b.\"order\", b.fsb_uuid",
-    },
-    Relation {
-        app: "authentik_stages_prompt",
-        model: "prompt",
-        action: "cascade_many",
-        key: "p.prompt_uuid",
-        name: "'Prompt field ''' || p.field_key || ''' type ' || p.type",
-        from: "authentik_stages_prompt_promptstage_fields m JOIN authentik_stages_prompt_prompt p \
-               ON p.prompt_uuid = m.prompt_id",
-        condition: "m.promptstage_id = {} ORDER BY p.\"order\"",
-    },
-    Relation {
-        app: "authentik_policies",
-        model: "policy",
-        action: "cascade_many",
-        key: "p.policy_uuid",
-        name: "p.name",
-        from: "authentik_stages_prompt_promptstage_validation_policies m JOIN authentik_policies_policy p \
-               ON p.policy_uuid = m.policy_id",
-        condition: "m.promptstage_id = {} ORDER BY p.name",
+        condition: "b.stage_id = {} \
+               ORDER BY b.target_id, b.\"order\", b.fsb_uuid",
     },
     Relation {
         app: "authentik_stages_identification",
@@ -116,10 +110,91 @@ pub const STAGE: &[Relation] = &[
                ON c.policybindingmodel_ptr_id = m.source_id",
         condition: "m.identificationstage_id = {} ORDER BY c.name",
     },
+    Relation {
+        app: "authentik_policies",
+        model: "policy",
+        action: "cascade_many",
+        key: "p.policy_uuid",
+        name: "p.name",
+        from: "authentik_stages_prompt_promptstage_validation_policies m JOIN authentik_policies_policy p \
+               ON p.policy_uuid = m.policy_id",
+        condition: "m.promptstage_id = {} ORDER BY p.name",
+    },
 ];
 
 /// A flow.
 pub const FLOW: &[Relation] = &[
+    stage_of_flow(
+        "authentik_stages_authenticator_duo",
+        "authenticatorduostage",
+        "'Duo Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_duo_authenticatorduostage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id",
+        "t.configure_flow_id = {} ORDER BY s.name",
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_email",
+        "authenticatoremailstage",
+        "'Email Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_email_authenticatoremailstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id",
+        "t.configure_flow_id = {} ORDER BY s.name",
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_sms",
+        "authenticatorsmsstage",
+        "'SMS Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_sms_authenticatorsmsstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id",
+        "t.configure_flow_id = {} ORDER BY s.name",
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_static",
+        "authenticatorstaticstage",
+        "'Static Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_static_authenticatorstaticstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id",
+        "t.configure_flow_id = {} ORDER BY s.name",
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_totp",
+        "authenticatortotpstage",
+        "'TOTP Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_totp_authenticatortotpstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id",
+        "t.configure_flow_id = {} ORDER BY s.name",
+    ),
+    stage_of_flow(
+        "authentik_stages_authenticator_webauthn",
+        "authenticatorwebauthnstage",
+        "'WebAuthn Authenticator Setup Stage ' || s.name",
+        "authentik_stages_authenticator_webauthn_authenticatorwebaut8d0f t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id",
+        "t.configure_flow_id = {} ORDER BY s.name",
+    ),
+    Relation {
+        app: "authentik_policies",
+        model: "policybinding",
+        action: "cascade",
+        key: "b.policy_binding_uuid",
+        name: "'Binding from Flow ' || f.name || ' (' || f.slug || ') #' || b.\"order\" || ' to Policy ' || p.name",
+        from: "authentik_policies_policybinding b JOIN authentik_flows_flow f \
+               ON f.policybindingmodel_ptr_id = b.target_id JOIN authentik_policies_policy p \
+               ON p.policy_uuid = b.policy_id",
+        condition: "f.flow_uuid = {} ORDER BY b.\"order\"",
+    },
+    Relation {
+        app: "authentik_brands",
+        model: "brand",
+        action: "set_null",
+        key: "b.brand_uuid",
+        name: "CASE WHEN b.\"default\" THEN 'Default brand' ELSE 'Brand ' || b.domain END",
+        // Once for every column that names the flow: each is a relation of its own.
+        from: "authentik_brands_brand b, unnest(ARRAY[b.flow_authentication_id, b.flow_device_code_id, \
+               b.flow_invalidation_id, b.flow_recovery_id, b.flow_unenrollment_id, b.flow_user_settings_id]) \
+               WITH ORDINALITY AS n (flow, place)",
+        condition: "n.flow = {} ORDER BY n.place, b.domain",
+    },
     Relation {
         app: "authentik_flows",
         model: "flowstagebinding",
@@ -138,25 +213,24 @@ pub const FLOW: &[Relation] = &[
         from: "authentik_stages_invitation_invitation i",
         condition: "i.flow_id = {} ORDER BY i.invite_uuid",
     },
+    stage_of_flow(
+        "authentik_stages_password",
+        "passwordstage",
+        STAGE_NAME,
+        "authentik_stages_password_passwordstage t JOIN authentik_flows_stage s \
+         ON s.stage_uuid = t.stage_ptr_id",
+        "t.configure_flow_id = {} ORDER BY s.name",
+    ),
     Relation {
-        app: "authentik_flows",
-        model: "stage",
+        app: "authentik_policies",
+        model: "policy",
         action: "cascade_many",
-        key: "s.stage_uuid",
-        name: STAGE_NAME,
-        from: "authentik_flows_flowstagebinding b JOIN authentik_flows_stage s ON s.stage_uuid = b.stage_id",
-        condition: "b.target_id = {} ORDER BY b.\"order\", b.fsb_uuid",
-    },
-    Relation {
-        app: "authentik_brands",
-        model: "brand",
-        action: "set_null",
-        key: "b.brand_uuid",
-        name: "CASE WHEN b.\"default\" THEN 'Default brand' ELSE 'Brand ' || b.domain END",
-        // Once for every column that names the flow.
-        from: "authentik_brands_brand b, unnest(ARRAY[b.flow_authentication_id, b.flow_invalidation_id, \
-               b.flow_recovery_id, b.flow_unenrollment_id, b.flow_user_settings_id, b.flow_device_code_id]) AS n (flow)",
-        condition: "n.flow = {} ORDER BY b.domain",
+        key: "p.policy_uuid",
+        name: "p.name",
+        from: "authentik_policies_policybinding b JOIN authentik_flows_flow f \
+               ON f.policybindingmodel_ptr_id = b.target_id JOIN authentik_policies_policy p \
+               ON p.policy_uuid = b.policy_id",
+        condition: "f.flow_uuid = {} ORDER BY b.\"order\"",
     },
     Relation {
         app: "authentik_core",
@@ -185,80 +259,6 @@ pub const FLOW: &[Relation] = &[
         from: "authentik_core_provider p",
         condition: "p.invalidation_flow_id = {} ORDER BY p.name",
     },
-    Relation {
-        app: "authentik_core",
-        model: "source",
-        action: "set_null",
-        key: "c.policybindingmodel_ptr_id",
-        name: "c.name",
-        from: "authentik_core_source c, unnest(ARRAY[c.authentication_flow_id, c.enrollment_flow_id]) AS n (flow)",
-        condition: "n.flow = {} ORDER BY c.name",
-    },
-    stage_of_flow(
-        "authentik_stages_authenticator_static",
-        "authenticatorstaticstage",
-        "'Static Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_static_authenticatorstaticstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id",
-        "t.configure_flow_id = {} ORDER BY s.name",
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_totp",
-        "authenticatortotpstage",
-        "'TOTP Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_totp_authenticatortotpstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id",
-        "t.configure_flow_id = {} ORDER BY s.name",
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_webauthn",
-        "authenticatorwebauthnstage",
-        "'WebAuthn Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_webauthn_authenticatorwebaut8d0f t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id",
-        "t.configure_flow_id = {} ORDER BY s.name",
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_duo",
-        "authenticatorduostage",
-        "'Duo Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_duo_authenticatorduostage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id",
-        "t.configure_flow_id = {} ORDER BY s.name",
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_email",
-        "authenticatoremailstage",
-        "'Email Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_email_authenticatoremailstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id",
-        "t.configure_flow_id = {} ORDER BY s.name",
-    ),
-    stage_of_flow(
-        "authentik_stages_authenticator_sms",
-        "authenticatorsmsstage",
-        "'SMS Authenticator Setup Stage ' || s.name",
-        "authentik_stages_authenticator_sms_authenticatorsmsstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id",
-        "t.configure_flow_id = {} ORDER BY s.name",
-    ),
-    stage_of_flow(
-        "authentik_stages_password",
-        "passwordstage",
-        STAGE_NAME,
-        "authentik_stages_password_passwordstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id",
-        "t.configure_flow_id = {} ORDER BY s.name",
-    ),
-    stage_of_flow(
-        "authentik_stages_identification",
-        "identificationstage",
-        STAGE_NAME,
-        "authentik_stages_identification_identificationstage t JOIN authentik_flows_stage s \
-         ON s.stage_uuid = t.stage_ptr_id, \
-         unnest(ARRAY[t.enrollment_flow_id, t.recovery_flow_id, t.passwordless_flow_id]) AS n (flow)",
-        "n.flow = {} ORDER BY s.name",
-    ),
     stage_of_flow(
         "authentik_stages_redirect",
         "redirectstage",
@@ -268,26 +268,23 @@ pub const FLOW: &[Relation] = &[
         "t.target_flow_id = {} ORDER BY s.name",
     ),
     Relation {
-        app: "authentik_policies",
-        model: "policybinding",
-        action: "cascade",
-        key: "b.policy_binding_uuid",
-        name: "'Binding from Flow ' || f.name || ' (' || f.slug || ') #' || b.\"order\" || ' to Policy ' || p.name",
-        from: "authentik_policies_policybinding b JOIN authentik_flows_flow f \
-               ON f.policybindingmodel_ptr_id = b.target_id JOIN authentik_policies_policy p \
-               ON p.policy_uuid = b.policy_id",
-        condition: "f.flow_uuid = {} ORDER BY b.\"order\"",
+        app: "authentik_core",
+        model: "source",
+        action: "set_null",
+        key: "c.policybindingmodel_ptr_id",
+        name: "c.name",
+        from: "authentik_core_source c, unnest(ARRAY[c.authentication_flow_id, c.enrollment_flow_id]) \
+               WITH ORDINALITY AS n (flow, place)",
+        condition: "n.flow = {} ORDER BY n.place, c.name",
     },
     Relation {
-        app: "authentik_policies",
-        model: "policy",
+        app: "authentik_flows",
+        model: "stage",
         action: "cascade_many",
-        key: "p.policy_uuid",
-        name: "p.name",
-        from: "authentik_policies_policybinding b JOIN authentik_flows_flow f \
-               ON f.policybindingmodel_ptr_id = b.target_id JOIN authentik_policies_policy p \
-               ON p.policy_uuid = b.policy_id",
-        condition: "f.flow_uuid = {} ORDER BY b.\"order\"",
+        key: "s.stage_uuid",
+        name: STAGE_NAME,
+        from: "authentik_flows_flowstagebinding b JOIN authentik_flows_stage s ON s.stage_uuid = b.stage_id",
+        condition: "b.target_id = {} ORDER BY b.\"order\", b.fsb_uuid",
     },
 ];
 

@@ -1,9 +1,12 @@
 //! What authentik answered, and what we answer to the same requests.
 //!
 //! A recording is a JSON Lines file, one scenario a line, each step a request with the answer that authentik gave.
-//! What is compared: the status; the body, with nested lists and bare list answers in any order; the media type, `Allow`
-//! and `WWW-Authenticate`. What differs from one installation to another is replaced by names on both sides: a key that
-//! a step saved by `{{its name}}`, other UUIDs by `{{uuid}}`, times that no request named by `{{datetime}}`.
+//! What is compared: the status; the body, with every list in its order but for those that [`comparison`] names; the media
+//! type, `Allow` and `WWW-Authenticate`. What differs from one installation to another is replaced by names on both sides:
+//! a key that a step saved by `{{its name}}`, other UUIDs by `{{uuid}}`, times that no request named by `{{datetime}}`.
+//!
+//! The recordings have the keys of objects in alphabetical order. That they come in authentik's is known from its OpenAPI
+//! document: `tests/drift` holds ours against it, and `support/contract.rs` each of our answers against ours.
 //!
 //! Every difference is either listed in `known-differences.json` with its reason, or one of order that [`comparison`] proves to be a tie.
 

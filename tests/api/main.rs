@@ -24,4 +24,5 @@ mod properties;
 mod races;
 mod support;
 mod tokens;
+mod used_by;
 mod users;

@@ -1,5 +1,7 @@
 """The answers are authentik's, and the tables stay as authentik made them."""
 
+import json
+
 from client import ADMIN, TOKENS
 from lab import Database, Lab
 from report import Report
@@ -32,6 +34,24 @@ def recordings(lab: Lab, report: Report) -> None:
         report.check(f"{recording}-public: attached nothing differs but what does on our own database", not more, more)
         after = attached.database.dump("--schema-only")
         report.same(f"{recording}-public: the schema is the same as before", after, schema)
+
+
+def order(lab: Lab, report: Report) -> None:
+    """The order of what uses an object, which replays don't compare"""
+    path = lab.shared / "conformance/attached-public.jsonl"
+    scenarios = [json.loads(line) for line in path.read_text().splitlines()]
+    steps = [step for scenario in scenarios for step in scenario["steps"] if step["path"].endswith("/used_by/")]
+
+    def models(rows: list[dict]) -> list[str]:
+        return [row["model_name"] for row in rows]
+
+    with lab.serve(lab.fresh()) as server:
+        api = server.client()
+        found = {step["path"]: models(api.get(step["path"].removeprefix(api.prefix)).body) for step in steps}
+    expected = {step["path"]: models(step["expect"]["json"]) for step in steps}
+    several = sum(len(set(names)) > 1 for names in expected.values())
+    report.check(f"{several} of {len(expected)} objects are used by objects of several models", several)
+    report.same("the models come in the recorded order", found, expected)
 
 
 def own_database(lab: Lab) -> Database:

@@ -14,17 +14,21 @@ import privileges
 import releases
 import routing
 import traces
+import user_settings
 from lab import laboratory
 from report import Report
 
 SECTIONS = [
     contract.start_up,
     contract.recordings,
+    contract.order,
     traces.events_and_plans,
     traces.unusual_urls,
     traces.users,
     traces.settings,
     traces.initial_permissions,
+    user_settings.default_installation,
+    user_settings.other_stages,
     deletion.foreign_stage_and_branded_flow,
     deletion.in_use,
     privileges.least,

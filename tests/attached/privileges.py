@@ -169,7 +169,7 @@ def requests(admin: Client, viewer: Client, number: int) -> tuple[list[tuple[str
     ]
     parent = f"00000000-0000-4000-8000-{number:012}"
     ask("POST", "/core/groups/", {"name": f"{name} child", "parents": [parent]})
-    for path in ("/stages/all/", "/core/users/", "/core/users/me/"):
+    for path in ("/stages/all/", "/stages/all/user_settings/", "/core/users/", "/core/users/me/"):
         ask("GET", path)
     ask("GET", "/flows/instances/", client=viewer)
     ask("POST", "/stages/email/", {"name": f"{name} viewer"}, viewer)

@@ -3,6 +3,9 @@
 Whatever a client of authentik may send has to be allowed here, and whatever it counts on in an answer has to be there.
 So in ours no operation, parameter, field or value may be missing, and no schema be narrower. That ours allows more is
 fine. The four resources must be clean; for the operations around them the findings are information.
+
+The keys of every body have to stand in authentik's order, which is that of its serializers; the tests in `tests/api`
+hold our answers against the order in our document.
 """
 
 import sys
@@ -141,6 +144,26 @@ class Comparison:
         yield from ((inside(name), "is required") for name in sorted(required - wanted))
         yield from ((inside(name), "is not required") for name in sorted((wanted - required) & mine.keys()))
 
+    def bodies_in_order(self, ours: dict, theirs: dict) -> Findings:
+        """Where keys stand in another order. A key that only one document has may stand anywhere."""
+        pairs = [("request", ours.get("requestBody"), theirs.get("requestBody"))]
+        pairs += [(f"answer {status}", ours["responses"].get(status), theirs["responses"][status])
+                  for status in theirs["responses"] if status.startswith("2")]
+        for where, mine, known in pairs:
+            if mine and known and (mine := self.ours.body(mine)) and (known := self.theirs.body(known)):
+                yield from self.order(where, mine, known)
+
+    def order(self, where: str, ours: dict, theirs: dict) -> Findings:
+        ours, theirs = self.ours.resolve(ours), self.theirs.resolve(theirs)
+        mine, known = ours.get("properties", {}), theirs.get("properties", {})
+        wanted = [name for name in known if name in mine]
+        if [name for name in mine if name in known] != wanted:
+            yield where, f"has its keys in another order than {', '.join(wanted)}"
+        for name in wanted:
+            yield from self.order(f"{where}.{name}", mine[name], known[name])
+        if "items" in ours and "items" in theirs:
+            yield from self.order(f"{where}[]", ours["items"], theirs["items"])
+
 
 def main(ours_path: str, theirs_path: str) -> int:
     ours, theirs = Document(ours_path), Document(theirs_path)
@@ -155,6 +178,8 @@ def main(ours_path: str, theirs_path: str) -> int:
             place += [
                 f"{name}: {where} {what}" for where, what in comparison.operation(mine[name], operation)
             ]
+            order = comparison.bodies_in_order(mine[name], operation)
+            findings += [f"{name}: {where} {what}" for where, what in order]
         elif name in KNOWN:
             notes.append(f"{name}: is missing, and known to be: {KNOWN[name]}")
         else:

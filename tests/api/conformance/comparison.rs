@@ -8,6 +8,25 @@ use super::recording::Recorded;
 use super::{COMPARED_HEADERS, EXTRA_KEYS};
 use crate::support::Answer;
 
+/// A list whose order authentik doesn't fix.
+struct Unordered {
+    /// How the paths of the requests end that are answered with it.
+    path: &'static str,
+    /// Where it stands in the answer, as a JSON pointer.
+    at: &'static str,
+    /// The rows that change places among themselves: those with this value of a key, or all.
+    rows: Option<(&'static str, &'static str)>,
+}
+
+/// All of them, with the reason. Every other list has to come in the recorded order.
+const UNORDERED: [Unordered; 2] = [
+    // A set in authentik: another order with each of its processes.
+    Unordered { path: "/core/users/me/", at: "/user/system_permissions", rows: None },
+    // By the key of the binding's flow, which is drawn at random, and only then by `order`. That ours are sorted so is
+    // tested in `used_by.rs`.
+    Unordered { path: "/used_by/", at: "", rows: Some(("model_name", "flowstagebinding")) },
+];
+
 /// How an answer of ours differs from authentik's.
 pub struct Difference {
     /// `status`, `body`, `order`, `header …` or `server error`.
@@ -22,9 +41,9 @@ pub struct Difference {
 impl Difference {
     /// `ours` is `answer` in the form of the recording.
     pub fn between(theirs: &Recorded, ours: &Recorded, path: &str, answer: &Answer) -> Option<Self> {
-        let kind = kind(theirs, ours)?;
+        let kind = kind(path, theirs, ours)?;
         Some(Self {
-            at: if kind == "body" { differing_parts(theirs, ours) } else { BTreeSet::new() },
+            at: if kind == "body" { differing_parts(path, theirs, ours) } else { BTreeSet::new() },
             is_a_tie: kind == "order" && is_a_tie(path, theirs, ours, answer),
             description: format!("{kind}\n  authentik {}\n  ours      {answer}", theirs.describe()),
             kind,
@@ -45,7 +64,7 @@ impl Recorded {
 }
 
 /// The kind of difference between two answers.
-fn kind(theirs: &Recorded, ours: &Recorded) -> Option<String> {
+fn kind(path: &str, theirs: &Recorded, ours: &Recorded) -> Option<String> {
     if theirs.failed() {
         return (ours.status >= 500).then(|| "server error".to_owned());
     }
@@ -55,7 +74,7 @@ fn kind(theirs: &Recorded, ours: &Recorded) -> Option<String> {
     if theirs.opaque.is_some() {
         return None;
     }
-    let (wanted, found) = bodies(theirs, ours);
+    let (wanted, found) = bodies(path, theirs, ours);
     if wanted != found {
         let is_order = sorted_rows(wanted) == sorted_rows(found);
         return Some(if is_order { "order" } else { "body" }.to_owned());
@@ -72,16 +91,17 @@ fn methods(allow: Option<&String>) -> BTreeSet<&str> {
 }
 
 /// Both bodies in canonical form; ours without the keys of other versions.
-fn bodies(theirs: &Recorded, ours: &Recorded) -> (Value, Value) {
+fn bodies(path: &str, theirs: &Recorded, ours: &Recorded) -> (Value, Value) {
     let recorded = theirs.json.clone().unwrap_or_default();
     let text = recorded.to_string();
     let extra: Vec<_> = EXTRA_KEYS.into_iter().filter(|key| !text.contains(&format!("\"{key}\":"))).collect();
     let ours = without(ours.json.clone().unwrap_or_default(), &extra);
-    (canonical(recorded, None), canonical(ours, None))
+    let comparable = |body| without_chance(path, canonical(body, None));
+    (comparable(recorded), comparable(ours))
 }
 
 /// Where two bodies differ.
-fn differing_parts(theirs: &Recorded, ours: &Recorded) -> BTreeSet<String> {
+fn differing_parts(path: &str, theirs: &Recorded, ours: &Recorded) -> BTreeSet<String> {
     fn walk(wanted: &Value, found: &Value, at: &str, parts: &mut BTreeSet<String>) {
         match (wanted, found) {
             (Value::Object(wanted), Value::Object(found)) => {
@@ -103,13 +123,28 @@ fn differing_parts(theirs: &Recorded, ours: &Recorded) -> BTreeSet<String> {
             _ => {}
         }
     }
-    let ((wanted, found), mut parts) = (bodies(theirs, ours), BTreeSet::new());
+    let ((wanted, found), mut parts) = (bodies(path, theirs, ours), BTreeSet::new());
     walk(&wanted, &found, "", &mut parts);
     parts
 }
 
-/// Sorts what authentik leaves unordered (nested relations, answers that are bare lists) and masks what belongs to one
-/// installation.
+/// Sorts what is [`UNORDERED`].
+fn without_chance(path: &str, mut body: Value) -> Value {
+    let path = path.split('?').next().unwrap_or_default();
+    for list in UNORDERED.iter().filter(|list| path.ends_with(list.path)) {
+        let Some(Value::Array(rows)) = body.pointer_mut(list.at) else { continue };
+        let moves = |row: &&mut Value| list.rows.is_none_or(|(key, value)| row[key] == value);
+        let mut moving: Vec<_> = rows.iter_mut().filter(moves).collect();
+        let mut sorted: Vec<Value> = moving.iter().map(|row| (**row).clone()).collect();
+        sorted.sort_by_cached_key(sorting_text);
+        for (place, row) in moving.iter_mut().zip(sorted) {
+            **place = row;
+        }
+    }
+    body
+}
+
+/// Masks what belongs to one installation.
 fn canonical(value: Value, key: Option<&str>) -> Value {
     match (key, value) {
         (Some("autocomplete"), _) => json!({}),
@@ -126,13 +161,7 @@ fn canonical(value: Value, key: Option<&str>) -> Value {
                 (key, item)
             })
             .collect(),
-        (_, Value::Array(items)) => {
-            let mut items: Vec<_> = items.into_iter().map(|item| canonical(item, key)).collect();
-            if key != Some("results") {
-                items.sort_by_cached_key(sorting_text);
-            }
-            Value::Array(items)
-        }
+        (_, Value::Array(items)) => items.into_iter().map(|item| canonical(item, key)).collect(),
         (_, other) => other,
     }
 }
@@ -171,7 +200,7 @@ fn is_a_tie(path: &str, theirs: &Recorded, ours: &Recorded, answer: &Answer) -> 
     else {
         return false;
     };
-    let (wanted, found) = bodies(theirs, ours);
+    let (wanted, found) = bodies(path, theirs, ours);
     let keys = |body: &Value, name: &str| -> Option<Vec<Value>> {
         body["results"].as_array()?.iter().map(|row| row.get(name).cloned()).collect()
     };
