@@ -40,7 +40,7 @@ async fn a_name_is_given_once() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_between_check_and_write_is_a_conflict() {
+async fn a_name_that_is_taken_between_check_and_write_is_told_as_one_that_was_taken_before() {
     let app = TestApp::new().await;
     let mut rival = app.pool.begin().await.unwrap();
     sqlx::query("INSERT INTO authentik_flows_stage (stage_uuid, name) VALUES (gen_random_uuid(), 'wanted')")
@@ -50,8 +50,8 @@ async fn a_name_that_is_taken_between_check_and_write_is_a_conflict() {
     let waiting = tokio::spawn(post(app.admin(), EMAIL, json!({ "name": "wanted" })));
     app.somebody_waits_for_a_lock().await;
     rival.commit().await.unwrap();
-    let sentence = "The object was changed by another request at the same time. Try again.";
-    waiting.await.unwrap().is(409, json!({ "detail": sentence }));
+    let taken = json!({ "name": ["stage with this name already exists."] });
+    waiting.await.unwrap().is(400, taken);
     assert_eq!(app.admin().get(EMAIL).await.rows().len(), 0, "the refused request leaves nothing");
 }
 
