@@ -45,21 +45,9 @@ impl User {
                 if !USER_TYPE.values.iter().any(|(value, _)| *value == kind) {
                     bail!("--type: must be internal, external, service_account or internal_service_account");
                 }
-                let mut transaction = pool.begin().await?;
                 let new = NewUser { username: &username, name: &name, email: &email, kind: &kind };
-                let user = new.insert(&mut transaction, &Clock::System, &Ids::Random).await;
-                let user = user.map_err(|error| taken(error, "username"))?;
-                if superuser {
-                    sqlx::query(
-                        "INSERT INTO authentik_core_user_groups (user_id, group_id) \
-                         SELECT $1, group_uuid FROM authentik_core_group WHERE name = 'authentik Admins'",
-                    )
-                    .bind(user)
-                    .execute(&mut *transaction)
-                    .await?;
-                }
-                transaction.commit().await?;
-                Ok(())
+                let made = new.make(pool, superuser, &Clock::System, &Ids::Random).await;
+                made.map_err(|error| taken(error, "username"))
             }
             Self::List => {
                 let rows: Vec<(String, String, bool)> = sqlx::query_as(

@@ -36,9 +36,9 @@ impl Release {
     /// Its place among the versions of the API: year and month.
     pub const fn api(self) -> Version {
         Version(match self {
-            Self::V2025_12 => 2025_12,
-            Self::V2026_2 => 2026_02,
-            Self::V2026_5 => 2026_05,
+            Self::V2025_12 => 202_512,
+            Self::V2026_2 => 202_602,
+            Self::V2026_5 => 202_605,
         })
     }
 }

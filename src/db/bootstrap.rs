@@ -161,6 +161,25 @@ pub struct NewUser<'a> {
 }
 
 impl NewUser<'_> {
+    /// Make the user; a `superuser` as a member of `authentik Admins`.
+    ///
+    /// # Errors
+    /// The name is taken, or the database failed.
+    pub async fn make(&self, pool: &PgPool, superuser: bool, clock: &Clock, ids: &Ids) -> sqlx::Result<()> {
+        let mut transaction = pool.begin().await?;
+        let user = self.insert(&mut transaction, clock, ids).await?;
+        if superuser {
+            sqlx::query(
+                "INSERT INTO authentik_core_user_groups (user_id, group_id) \
+                 SELECT $1, group_uuid FROM authentik_core_group WHERE name = 'authentik Admins'",
+            )
+            .bind(user)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await
+    }
+
     /// Make the user, without a password: such users only hold tokens. Gives the id.
     ///
     /// # Errors

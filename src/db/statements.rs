@@ -156,7 +156,7 @@ pub async fn count(
     let mut query = Sql::new("SELECT count(*)");
     push_from(&mut query, declared);
     push_where(&mut query, declared, selection);
-    Ok(query.build_query_scalar().fetch_one(connection).await?)
+    query.build_query_scalar().fetch_one(connection).await
 }
 
 /// How a row is held until the transaction ends.
@@ -191,7 +191,7 @@ pub async fn page<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
     push_where(&mut query, declared, selection);
     push_order(&mut query, declared, order);
     query.push(" LIMIT ").bind(page.size).push(" OFFSET ").bind(page.offset());
-    Ok(query.build_query_as().fetch_all(connection).await?)
+    query.build_query_as().fetch_all(connection).await
 }
 
 /// The object that a path names, or `None`.
@@ -213,7 +213,7 @@ pub async fn find<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
         PathKey::Integer(number) => query.bind(*number),
     };
     query.push(lock.map_or(" LIMIT 1", Lock::sql));
-    Ok(query.build_query_as().fetch_optional(connection).await?)
+    query.build_query_as().fetch_optional(connection).await
 }
 
 /// The objects with these keys, whoever asks: for the answer to a write that was allowed, or inside an object that was
@@ -229,7 +229,7 @@ pub async fn reload<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     push_from(&mut query, declared);
     query.push(format_args!(" WHERE {} = ANY(", pk_expression(declared)));
     query.bind(keys);
-    Ok(query.push(")").build_query_as().fetch_all(connection).await?)
+    query.push(")").build_query_as().fetch_all(connection).await
 }
 
 /// Insert a row, its parent first, and give its key. Every column is named: no table of Django's has defaults, but for
@@ -291,7 +291,7 @@ async fn insert_into<K: PrimaryKey>(
         }
     }
     query.push(format_args!(") RETURNING {pk_column}"));
-    Ok(query.build_query_scalar().fetch_one(connection).await?)
+    query.build_query_scalar().fetch_one(connection).await
 }
 
 fn push_content(query: &mut Sql, content: &Content) {

@@ -25,6 +25,7 @@ use drf::permission::{Model, Verb};
 
 use crate::views::Resource;
 use crate::views::endpoint::{self, Endpoint};
+use crate::views::used_by::Relation;
 
 use any_stage::AnyStage;
 use email_stage::EmailStage;
@@ -96,7 +97,7 @@ pub fn tables_of_used_by() -> BTreeSet<&'static str> {
     struct Tables(BTreeSet<&'static str>);
     impl Visitor for Tables {
         fn visit<R: Resource>(&mut self) {
-            self.0.extend(R::USED_BY.iter().flat_map(|relation| relation.tables()));
+            self.0.extend(R::USED_BY.iter().flat_map(Relation::tables));
         }
     }
     let mut tables = Tables(BTreeSet::new());

@@ -45,12 +45,18 @@ pub struct Action<R> {
 
 impl<R> Action<R> {
     /// An action on the list.
+    ///
+    /// # Panics
+    /// In the compiler, where it is declared on one object.
     pub const fn on_list(declared: drf::Action, run: for<'a> fn(Request<'a>) -> Answering<'a>) -> Self {
         assert!(!declared.route.detail, "an action on one object");
         Self { declared, run: Run::List(run) }
     }
 
     /// An action on one object.
+    ///
+    /// # Panics
+    /// In the compiler, where it is declared on the list.
     pub const fn on_object(declared: drf::Action, run: for<'a> fn(Request<'a>, R) -> Answering<'a>) -> Self {
         assert!(declared.route.detail, "an action on the list");
         Self { declared, run: Run::Object(run) }
