@@ -9,6 +9,8 @@ pub mod errors;
 pub mod field;
 pub mod intake;
 pub mod json;
+pub mod json_lookup;
+pub mod json_lookup_sql;
 pub mod messages;
 pub mod metadata;
 pub mod negotiation;

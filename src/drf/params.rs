@@ -3,12 +3,12 @@
 //! What a client writes never names a column: it only picks from a resource's lists. Values are always bound.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::errors::FieldErrors;
 use super::field::{Choices, Field, Kind, Target};
-use super::json::Dictionary;
+use super::json_lookup::{self, JsonLookup};
 use super::resource::Resource;
 use super::{json, messages, python, time};
 use crate::db::Release;
@@ -69,7 +69,7 @@ pub enum FilterKind {
     Uuids,
     /// The same of numbers.
     Numbers,
-    /// A JSON object that the operand contains.
+    /// A JSON object of look-ups on the operand, see [`super::json_lookup`].
     Attributes,
     /// A boolean that switches between two conditions.
     Switch {
@@ -128,8 +128,8 @@ pub enum Test {
     Uuids(Vec<Uuid>),
     /// Any of these numbers.
     Integers(Vec<i32>),
-    /// This JSON.
-    Json(Dictionary),
+    /// All of these hold for its JSON.
+    Lookups(Vec<JsonLookup>),
     /// The operand itself is the condition.
     Holds,
     /// No row.
@@ -159,9 +159,10 @@ pub struct Filters {
 /// Read the filters of `R` from the query.
 ///
 /// # Errors
-/// One sentence of Django's forms a bad parameter.
-pub fn filters<R: Resource>(query: &Query, release: Release) -> Result<Filters, FieldErrors> {
+/// The body of a 400: one sentence of Django's forms a bad parameter, or a list with one about `?attributes=`.
+pub fn filters<R: Resource>(query: &Query, release: Release) -> Result<Filters, Value> {
     let (mut filters, mut errors) = (Filters::default(), FieldErrors::default());
+    let mut attributes = None;
     let own = R::FIELDS
         .iter()
         .filter(|field| field.filter)
@@ -183,6 +184,7 @@ pub fn filters<R: Resource>(query: &Query, release: Release) -> Result<Filters, 
             Ok(Some(Reading::Condition(sql))) => {
                 filters.conditions.push(Condition { operand: Operand::Expression(sql), test: Test::Holds });
             }
+            Ok(Some(Reading::Attributes(text))) => attributes = Some((operand, text)),
             Ok(Some(Reading::Key(target, key))) => {
                 filters.existing.push(Existing { name, target, key });
                 filters.conditions.push(Condition { operand, test: Test::Uuid(key) });
@@ -190,7 +192,25 @@ pub fn filters<R: Resource>(query: &Query, release: Release) -> Result<Filters, 
             Err(sentence) => errors.add(name, sentence),
         }
     }
-    if errors.is_empty() { Ok(filters) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Err(errors.into_body(R::FIELDS));
+    }
+    if let Some((operand, text)) = attributes {
+        // authentik reads it when the form is known to be fine, and so its errors belong to no field.
+        let lookups = lookups(text).map_err(|sentence| json!([sentence]))?;
+        filters.conditions.push(Condition { operand, test: Test::Lookups(lookups) });
+    }
+    Ok(filters)
+}
+
+/// The value of `?attributes=`.
+fn lookups(text: &str) -> Result<Vec<JsonLookup>, String> {
+    match json::parse(text.as_bytes()) {
+        Ok(object @ Value::Object(_)) if json::holds_nul(&object) => Err(messages::NULL_CHARACTERS.into()),
+        Ok(Value::Object(map)) => json_lookup::read(map),
+        Ok(_) => Err(messages::FILTER_NOT_A_MAPPING.into()),
+        Err(_) => Err(messages::FILTER_NOT_JSON.into()),
+    }
 }
 
 impl FilterKind {
@@ -213,7 +233,7 @@ fn read_all<'q>(
     kind: FilterKind,
     release: Release,
     values: impl Iterator<Item = &'q str>,
-) -> Result<Option<Reading>, String> {
+) -> Result<Option<Reading<'q>>, String> {
     let (mut texts, mut uuids, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for value in values {
         let invalid = || messages::filter_choice(value);
@@ -237,19 +257,22 @@ fn read_all<'q>(
     })))
 }
 
-enum Reading {
+enum Reading<'q> {
     Test(Test),
     Condition(&'static str),
     Key(&'static Target, Uuid),
+    Attributes(&'q str),
 }
 
-fn read(kind: FilterKind, release: Release, given: &str) -> Result<Option<Reading>, String> {
+fn read(kind: FilterKind, release: Release, given: &str) -> Result<Option<Reading<'_>>, String> {
     let value = python::strip(given);
     if value.is_empty() && !matches!(kind, FilterKind::Choice(_)) {
         return Ok(None);
     }
     let test = match kind {
-        FilterKind::Text if value.contains('\0') => return Err(messages::NULL_CHARACTERS.into()),
+        FilterKind::Text | FilterKind::Attributes if value.contains('\0') => {
+            return Err(messages::NULL_CHARACTERS.into());
+        }
         FilterKind::Text => Test::Text(value.to_owned()),
         FilterKind::Boolean => match boolean(given) {
             Some(boolean) => Test::Boolean(boolean),
@@ -263,14 +286,7 @@ fn read(kind: FilterKind, release: Release, given: &str) -> Result<Option<Readin
         FilterKind::Choice(choices) if choices.contains(given, release) => Test::Text(given.to_owned()),
         FilterKind::Choice(_) => return Err(messages::filter_choice(given)),
         FilterKind::DateTime => Test::DateTime(time::parse(value).map_err(|_| messages::FILTER_DATETIME)?),
-        FilterKind::Attributes => match json::parse(value.as_bytes()) {
-            Ok(object @ Value::Object(_)) if json::holds_nul(&object) => {
-                return Err(messages::NULL_CHARACTERS.into());
-            }
-            Ok(Value::Object(map)) => Test::Json(Dictionary(map)),
-            Ok(_) => return Err(messages::FILTER_NOT_A_MAPPING.into()),
-            Err(_) => return Err(messages::FILTER_NOT_JSON.into()),
-        },
+        FilterKind::Attributes => return Ok(Some(Reading::Attributes(value))),
         // Repeated parameters are read by `read_all`.
         FilterKind::Texts | FilterKind::Choices(_) | FilterKind::Uuids | FilterKind::Numbers => {
             return Ok(None);
@@ -407,15 +423,19 @@ fn closing_quote(text: &str, quote: char) -> Option<usize> {
 
 /// A pattern for LIKE that finds `term` anywhere.
 pub fn contains_pattern(term: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in term.chars() {
+    format!("%{}%", escape_like(term))
+}
+
+/// What LIKE takes for `text` itself.
+pub fn escape_like(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
         if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
+            escaped.push('\\');
         }
-        pattern.push(c);
+        escaped.push(c);
     }
-    pattern.push('%');
-    pattern
+    escaped
 }
 
 #[cfg(test)]

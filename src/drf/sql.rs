@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::field::{DefaultValue, Field, Key, Kind, Place, Target};
 use super::intake::{Content, Draft, ForeignKey, KeyValue};
+use super::json_lookup_sql;
 use super::page::Page;
 use super::params::{Condition, Existing, Operand, Order, Test, asc, contains_pattern};
 use super::resource::{LookupKind, PrimaryKey, Resource};
@@ -91,6 +92,9 @@ fn push_condition(query: &mut QueryBuilder<Postgres>, layout: &Layout, condition
         (Test::Holds, Operand::Column(field)) => {
             query.push(format_args!("{}.{}", field.alias(), field.column));
         }
+        (Test::Lookups(lookups), Operand::Expression(column)) => {
+            json_lookup_sql::push(query, column, lookups);
+        }
         (test, Operand::Column(field)) => {
             query.push(format_args!("{}.{} = ", field.alias(), field.column));
             push_value(query, test);
@@ -115,8 +119,7 @@ fn push_value(query: &mut QueryBuilder<Postgres>, test: &Test) {
         Test::Texts(texts) => query.push_bind(texts.clone()),
         Test::Uuids(uuids) => query.push_bind(uuids.clone()),
         Test::Integers(numbers) => query.push_bind(numbers.clone()),
-        Test::Json(dictionary) => query.push_bind(dictionary.clone()),
-        Test::Holds | Test::Never => query,
+        Test::Lookups(_) | Test::Holds | Test::Never => query,
     };
 }
 

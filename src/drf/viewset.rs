@@ -344,7 +344,7 @@ impl Lens {
             lens.refuse_if_nothing::<R>(connection).await?;
         }
         lens.filters = params::filters::<R>(&call.query, call.app.database.layout.release())
-            .map_err(|errors| ApiError::Validation(errors.into_body(R::FIELDS)))?;
+            .map_err(ApiError::Validation)?;
         if let Some(name) = sql::missing(connection, &lens.filters.existing).await? {
             return Err(ApiError::field(name, messages::FILTER_NO_SUCH_ROW));
         }

@@ -135,7 +135,7 @@ impl Resource for Group {
                 JOIN authentik_core_user u ON u.id = m.user_id WHERE u.username = ANY({}))",
             kind: FilterKind::Texts,
         },
-        Filter { name: "attributes", expression: "t.attributes @> {}", kind: FilterKind::Attributes },
+        Filter { name: "attributes", expression: "t.attributes", kind: FilterKind::Attributes },
     ];
     const AUTOCOMPLETE: Option<fn() -> Map<String, Value>> = Some(autocomplete);
     const INCLUDES: &'static [(&'static str, bool)] = &[

@@ -234,7 +234,7 @@ impl Resource for User {
         at("is_superuser", IS_SUPERUSER, FilterKind::Boolean),
         at("type", "t.type = ANY({})", FilterKind::Choices(&USER_TYPE)),
         at("path_startswith", "starts_with(t.path, {})", FilterKind::Text),
-        at("attributes", "t.attributes @> {}", FilterKind::Attributes),
+        at("attributes", "t.attributes", FilterKind::Attributes),
         at("last_login__lt", "t.last_login < {}", FilterKind::DateTime),
         at("last_login__gt", "t.last_login > {}", FilterKind::DateTime),
         at("last_login__isnull", "(t.last_login IS NULL)", FilterKind::Boolean),
