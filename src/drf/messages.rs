@@ -195,6 +195,10 @@ pub fn filter_regex(reason: &str) -> String {
 /// A query parameter is the key of no row.
 pub const FILTER_NO_SUCH_ROW: &str =
     "Select a valid choice. That choice is not one of the available choices.";
+/// A query parameter can't be a number's key.
+pub fn filter_value(value: &str) -> String {
+    format!("“{value}” is not a valid value.")
+}
 /// A query parameter is not one of the choices.
 pub fn filter_choice(value: &str) -> String {
     format!("Select a valid choice. {value} is not one of the available choices.")

@@ -61,14 +61,14 @@ pub enum FilterKind {
     ForeignKey(&'static Target),
     /// An instant.
     DateTime,
-    /// Any of the values of a repeated parameter.
-    Texts,
-    /// The same of choices.
+    /// Any of the rows that a repeated parameter names by a text; all have to exist.
+    Texts(Rows),
+    /// The same by a UUID.
+    Uuids(Rows),
+    /// The same by a number.
+    Numbers(Rows),
+    /// Any of the choices that a repeated parameter names.
     Choices(&'static Choices),
-    /// The same of UUIDs.
-    Uuids,
-    /// The same of numbers.
-    Numbers,
     /// A JSON object of look-ups on the operand, see [`super::json_lookup`].
     Attributes,
     /// A boolean that switches between two conditions.
@@ -78,6 +78,15 @@ pub enum FilterKind {
         /// SQL for `false`.
         off: &'static str,
     },
+}
+
+/// The rows of a table, by a column that tells them apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    /// Table name.
+    pub table: &'static str,
+    /// The column.
+    pub column: &'static str,
 }
 
 /// A query parameter that filters a list, other than a field's own.
@@ -136,15 +145,17 @@ pub enum Test {
     Never,
 }
 
-/// A foreign key that has to exist before the list is read.
+/// Rows that have to exist before the list is read.
 #[derive(Debug, Clone)]
 pub struct Existing {
     /// The parameter, for the error.
     pub name: &'static str,
-    /// Where the row has to be.
-    pub target: &'static Target,
-    /// Its key.
-    pub key: Uuid,
+    /// Where they have to be.
+    pub rows: Rows,
+    /// What the column has to hold: one of the tests on any of several values.
+    pub values: Test,
+    /// The error's sentence about a value that no row has.
+    pub sentence: fn(&str) -> String,
 }
 
 /// The filters of a request.
@@ -169,24 +180,30 @@ pub fn filters<R: Resource>(query: &Query, release: Release) -> Result<Filters, 
         .map(|field| (field.name, Operand::Column(field), FilterKind::of(field)));
     let declared = R::FILTERS.iter().map(|f| (f.name, Operand::Expression(f.expression), f.kind));
     for (name, operand, kind) in own.chain(declared) {
-        let Some(value) = query.last(name).filter(|value| !value.is_empty()) else {
+        let Some(value) = query.last(name).filter(|value| kind.is_repeated() || !value.is_empty()) else {
             continue;
         };
-        let reading = match kind {
-            FilterKind::Texts | FilterKind::Choices(_) | FilterKind::Uuids | FilterKind::Numbers => {
-                read_all(kind, release, query.all(name).filter(|value| !value.is_empty()))
-            }
-            _ => read(kind, release, value),
+        let reading = if kind.is_repeated() {
+            read_all(kind, release, query.all(name))
+        } else {
+            read(kind, release, value)
         };
         match reading {
             Ok(None) => {}
             Ok(Some(Reading::Test(test))) => filters.conditions.push(Condition { operand, test }),
+            Ok(Some(Reading::Rows(rows, values))) => {
+                let sentence = messages::filter_choice;
+                filters.existing.push(Existing { name, rows, values: values.clone(), sentence });
+                filters.conditions.push(Condition { operand, test: values });
+            }
             Ok(Some(Reading::Condition(sql))) => {
                 filters.conditions.push(Condition { operand: Operand::Expression(sql), test: Test::Holds });
             }
             Ok(Some(Reading::Attributes(text))) => attributes = Some((operand, text)),
             Ok(Some(Reading::Key(target, key))) => {
-                filters.existing.push(Existing { name, target, key });
+                let rows = Rows { table: target.table, column: target.pk };
+                let sentence = |_: &str| messages::FILTER_NO_SUCH_ROW.into();
+                filters.existing.push(Existing { name, rows, values: Test::Uuids(vec![key]), sentence });
                 filters.conditions.push(Condition { operand, test: Test::Uuid(key) });
             }
             Err(sentence) => errors.add(name, sentence),
@@ -226,9 +243,14 @@ impl FilterKind {
             _ => Self::Text,
         }
     }
+
+    /// Whether all values of the parameter count, the empty one too, and not the last one alone.
+    fn is_repeated(self) -> bool {
+        matches!(self, Self::Texts(_) | Self::Uuids(_) | Self::Numbers(_) | Self::Choices(_))
+    }
 }
 
-/// The values of a repeated parameter.
+/// The values of a parameter that [is repeated](FilterKind::is_repeated). Blanks count, and keys are compared as Python prints them.
 fn read_all<'q>(
     kind: FilterKind,
     release: Release,
@@ -236,31 +258,35 @@ fn read_all<'q>(
 ) -> Result<Option<Reading<'q>>, String> {
     let (mut texts, mut uuids, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for value in values {
-        let invalid = || messages::filter_choice(value);
+        let unknown = || messages::filter_choice(value);
         match kind {
-            FilterKind::Choices(choices) if !choices.contains(value, release) => return Err(invalid()),
-            FilterKind::Uuids => {
-                uuids.push(python::uuid(value).ok_or_else(|| messages::invalid_uuid(value))?);
-            }
-            FilterKind::Numbers => {
-                let number = python::int(value).and_then(|number| i32::try_from(number).ok());
-                numbers.push(number.ok_or_else(invalid)?);
-            }
+            FilterKind::Choices(choices) if !choices.contains(value, release) => return Err(unknown()),
             _ if value.contains('\0') => return Err(messages::NULL_CHARACTERS.into()),
+            FilterKind::Uuids(_) => {
+                let uuid = python::uuid(value).ok_or_else(|| messages::invalid_uuid(value))?;
+                uuids.push(Some(uuid).filter(|uuid| uuid.to_string() == value).ok_or_else(unknown)?);
+            }
+            FilterKind::Numbers(_) => {
+                let number = python::int(value).ok_or_else(|| messages::filter_value(value))?;
+                let number = i32::try_from(number).ok().filter(|number| number.to_string() == value);
+                numbers.push(number.ok_or_else(unknown)?);
+            }
             _ => texts.push(value.to_owned()),
         }
     }
-    Ok(Some(Reading::Test(match kind {
-        FilterKind::Uuids => Test::Uuids(uuids),
-        FilterKind::Numbers => Test::Integers(numbers),
-        _ => Test::Texts(texts),
-    })))
+    Ok(Some(match kind {
+        FilterKind::Uuids(rows) => Reading::Rows(rows, Test::Uuids(uuids)),
+        FilterKind::Numbers(rows) => Reading::Rows(rows, Test::Integers(numbers)),
+        FilterKind::Texts(rows) => Reading::Rows(rows, Test::Texts(texts)),
+        _ => Reading::Test(Test::Texts(texts)),
+    }))
 }
 
 enum Reading<'q> {
     Test(Test),
     Condition(&'static str),
     Key(&'static Target, Uuid),
+    Rows(Rows, Test),
     Attributes(&'q str),
 }
 
@@ -288,7 +314,7 @@ fn read(kind: FilterKind, release: Release, given: &str) -> Result<Option<Readin
         FilterKind::DateTime => Test::DateTime(time::parse(value).map_err(|_| messages::FILTER_DATETIME)?),
         FilterKind::Attributes => return Ok(Some(Reading::Attributes(value))),
         // Repeated parameters are read by `read_all`.
-        FilterKind::Texts | FilterKind::Choices(_) | FilterKind::Uuids | FilterKind::Numbers => {
+        FilterKind::Texts(_) | FilterKind::Choices(_) | FilterKind::Uuids(_) | FilterKind::Numbers(_) => {
             return Ok(None);
         }
         FilterKind::ForeignKey(target) => {

@@ -473,19 +473,27 @@ fn push_taken<R: Resource>(
     query.push(" LIMIT 1");
 }
 
-/// Whether the rows that filters name exist; the first missing one otherwise.
+/// The first filter that names a row which isn't there, with the sentence about it.
 pub async fn missing(
     connection: &mut PgConnection,
     existing: &[Existing],
-) -> Result<Option<&'static str>, ApiError> {
-    for row in existing {
-        debug_assert_eq!(row.target.key, Key::Uuid, "filters compare UUID keys");
-        let mut query = QueryBuilder::<Postgres>::new("SELECT EXISTS (SELECT 1 FROM ");
-        query.push(format_args!("{} WHERE {} = ", row.target.table, row.target.pk));
-        query.push_bind(row.key).push(")");
-        let found: bool = query.build_query_scalar().fetch_one(&mut *connection).await?;
-        if !found {
-            return Ok(Some(row.name));
+) -> Result<Option<(&'static str, String)>, ApiError> {
+    for Existing { name, rows, values, sentence } in existing {
+        let mut query = QueryBuilder::<Postgres>::new("SELECT given.value::text FROM unnest(");
+        push_value(&mut query, values);
+        let values_are = match values {
+            Test::Texts(_) => "text[]",
+            Test::Integers(_) => "int[]",
+            _ => "uuid[]",
+        };
+        query.push(format_args!(
+            "::{values_are}) WITH ORDINALITY AS given (value, at) \
+             WHERE NOT EXISTS (SELECT 1 FROM {} AS known WHERE known.{} = given.value) ORDER BY given.at LIMIT 1",
+            rows.table, rows.column
+        ));
+        let missing: Option<String> = query.build_query_scalar().fetch_optional(&mut *connection).await?;
+        if let Some(value) = missing {
+            return Ok(Some((name, sentence(&value))));
         }
     }
     Ok(None)

@@ -345,8 +345,8 @@ impl Lens {
         }
         lens.filters = params::filters::<R>(&call.query, call.app.database.layout.release())
             .map_err(ApiError::Validation)?;
-        if let Some(name) = sql::missing(connection, &lens.filters.existing).await? {
-            return Err(ApiError::field(name, messages::FILTER_NO_SUCH_ROW));
+        if let Some((name, sentence)) = sql::missing(connection, &lens.filters.existing).await? {
+            return Err(ApiError::field(name, sentence));
         }
         Ok(lens)
     }

@@ -14,7 +14,7 @@ use crate::db::{cascade, plans};
 use crate::drf::errors::NON_FIELD_ERRORS;
 use crate::drf::field::{Choices, DefaultValue, Field, Schema};
 use crate::drf::intake::{Content, Draft};
-use crate::drf::params::{Filter, FilterKind, Order, asc};
+use crate::drf::params::{Filter, FilterKind, Order, Rows, asc};
 use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Table, View};
 use crate::drf::{messages, sql};
 use crate::error::ApiError;
@@ -25,6 +25,9 @@ pub const INVALID_RESPONSE_ACTION: Choices = Choices {
     since: &[],
     values: &[("retry", "Retry"), ("restart", "Restart"), ("restart_with_context", "Restart With Context")],
 };
+
+/// The policies that are bound to something. Our own database has no table of all.
+const BOUND_POLICIES: Rows = Rows { table: "authentik_policies_policybinding", column: "policy_id" };
 
 /// A binding of a stage to a flow.
 #[derive(Debug, Serialize, FromRow)]
@@ -105,7 +108,7 @@ impl Resource for FlowStageBinding {
             name: "policies",
             expression: "t.policybindingmodel_ptr_id IN \
                 (SELECT b.target_id FROM authentik_policies_policybinding b WHERE b.policy_id = ANY({}))",
-            kind: FilterKind::Uuids,
+            kind: FilterKind::Uuids(BOUND_POLICIES),
         },
     ];
     const SEARCH: &'static [&'static str] =

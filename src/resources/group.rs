@@ -24,7 +24,7 @@ use crate::drf::intake::{self, Content, Mode};
 use crate::drf::json::Dictionary;
 use crate::drf::messages;
 use crate::drf::openapi::{Document, lookup_parameter, operation};
-use crate::drf::params::{Filter, FilterKind, Order, asc};
+use crate::drf::params::{Filter, FilterKind, Order, Rows, asc};
 use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Save, Table, View};
 use crate::drf::viewset::{self, Extra, extra};
 use crate::error::ApiError;
@@ -33,6 +33,10 @@ use crate::error::ApiError;
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "Group", model: "group" };
 /// Groups as the target of foreign keys.
 pub const TARGET: Target = Target { table: "authentik_core_group", pk: "group_uuid", key: Key::Uuid };
+/// Groups by their key, for filters.
+pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
+/// Groups by their name, for filters.
+pub const BY_NAME: Rows = Rows { table: TARGET.table, column: "name" };
 /// Permissions on groups beside the usual four.
 pub const PERMISSIONS: [&str; 4] =
     ["add_user_to_group", "remove_user_from_group", "enable_group_superuser", "disable_group_superuser"];
@@ -127,13 +131,13 @@ impl Resource for Group {
         Filter {
             name: "members_by_pk",
             expression: "t.group_uuid IN (SELECT m.group_id FROM {user_groups} m WHERE m.user_id = ANY({}))",
-            kind: FilterKind::Numbers,
+            kind: FilterKind::Numbers(user::BY_PK),
         },
         Filter {
             name: "members_by_username",
             expression: "t.group_uuid IN (SELECT m.group_id FROM {user_groups} m \
                 JOIN authentik_core_user u ON u.id = m.user_id WHERE u.username = ANY({}))",
-            kind: FilterKind::Texts,
+            kind: FilterKind::Texts(user::BY_USERNAME),
         },
         Filter { name: "attributes", expression: "t.attributes", kind: FilterKind::Attributes },
     ];

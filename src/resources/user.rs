@@ -20,7 +20,7 @@ use crate::drf::errors::NON_FIELD_ERRORS;
 use crate::drf::field::{Choices, DefaultValue, Field, Key, Schema, Target};
 use crate::drf::intake::{Content, Mode};
 use crate::drf::json::Dictionary;
-use crate::drf::params::{Filter, FilterKind, Order, asc};
+use crate::drf::params::{Filter, FilterKind, Order, Rows, asc};
 use crate::drf::resource::{Check, Lookup, LookupKind, Resource, Save, Table, View};
 use crate::drf::sql;
 use crate::drf::{messages, rules, time, viewset};
@@ -30,6 +30,11 @@ use crate::error::ApiError;
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "User", model: "user" };
 /// Users as the target of foreign keys.
 pub const TARGET: Target = Target { table: "authentik_core_user", pk: "id", key: Key::Integer };
+
+/// Users by their key, for filters.
+pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
+/// Users by their name, for filters.
+pub const BY_USERNAME: Rows = Rows { table: TARGET.table, column: "username" };
 
 /// What kind of user.
 pub const USER_TYPE: Choices = Choices {
@@ -246,23 +251,23 @@ impl Resource for User {
             "groups_by_name",
             "EXISTS (SELECT 1 FROM {user_groups} m JOIN authentik_core_group g ON g.group_uuid = m.group_id \
              WHERE m.user_id = t.id AND g.name = ANY({}))",
-            FilterKind::Texts,
+            FilterKind::Texts(group::BY_NAME),
         ),
         at(
             "groups_by_pk",
             "EXISTS (SELECT 1 FROM {user_groups} m WHERE m.user_id = t.id AND m.group_id = ANY({}))",
-            FilterKind::Uuids,
+            FilterKind::Uuids(group::BY_PK),
         ),
         at(
             "roles_by_name",
             "EXISTS (SELECT 1 FROM authentik_core_user_roles m JOIN authentik_rbac_role r ON r.uuid = m.role_id \
              WHERE m.user_id = t.id AND r.name = ANY({}))",
-            FilterKind::Texts,
+            FilterKind::Texts(role::BY_NAME),
         ),
         at(
             "roles_by_pk",
             "EXISTS (SELECT 1 FROM authentik_core_user_roles m WHERE m.user_id = t.id AND m.role_id = ANY({}))",
-            FilterKind::Uuids,
+            FilterKind::Uuids(role::BY_PK),
         ),
     ];
     const AUTOCOMPLETE: Option<fn() -> Map<String, Value>> = Some(autocomplete);

@@ -13,6 +13,7 @@ mod conformance;
 mod documents;
 mod durability;
 mod email_templates;
+mod every_filter;
 mod filters;
 mod flow_set;
 mod groups;
