@@ -102,6 +102,11 @@ impl From<sqlx::Error> for ApiError {
             }
             // query_canceled: the statement took too long.
             Some("57014") => Self::Overloaded,
+            // invalid_regular_expression: only `?attributes=` runs one of a client's.
+            Some("2201B") => {
+                let sentence = error.as_database_error().map(|error| error.message().to_owned());
+                Self::Validation(json!([drf::messages::filter_regex(&sentence.unwrap_or_default())]))
+            }
             // program_limit_exceeded: the text is longer than an index row may be.
             Some("54000") => Self::Validation(json!({ NON_FIELD_ERRORS: [messages::TOO_LONG_FOR_INDEX] })),
             _ => match error {

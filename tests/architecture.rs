@@ -58,7 +58,8 @@ fn used(text: &str) -> Vec<String> {
 #[test]
 fn arrows_between_rooms_point_down() {
     let rooms = rooms();
-    let place: BTreeMap<_, _> = rooms.iter().enumerate().map(|(place, room)| (room.as_str(), place)).collect();
+    let place: BTreeMap<_, _> =
+        rooms.iter().enumerate().map(|(place, room)| (room.as_str(), place)).collect();
     let mut wrong = Vec::new();
     for path in sources(&top().join("src")) {
         let from = room(&path);
@@ -99,9 +100,9 @@ fn uses_are_found_in_all_their_forms() {
 #[test]
 fn transactions_begin_and_end_in_one_place() {
     let begins = Regex::new(r"\.begin(_with)?\(|\b(BEGIN|COMMIT|ROLLBACK|SAVEPOINT)\b").unwrap();
-    let found = sources(&top().join("src")).into_iter().filter(|path| {
-        room(path) != "db" && begins.is_match(&read(path).replace("Transaction::begin(", ""))
-    });
+    let found = sources(&top().join("src"))
+        .into_iter()
+        .filter(|path| room(path) != "db" && begins.is_match(&read(path).replace("Transaction::begin(", "")));
     assert_eq!(found.collect::<Vec<_>>(), Vec::<PathBuf>::new());
 }
 

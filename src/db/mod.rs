@@ -7,6 +7,7 @@ pub mod connection;
 pub mod dictionary;
 pub mod embedded;
 pub mod grants;
+mod json_lookup;
 pub mod key;
 pub mod layout;
 pub mod own;

@@ -11,7 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{Dictionary, Layout, PrimaryKey, Sql};
+use super::{Dictionary, Layout, PrimaryKey, Sql, json_lookup};
 use crate::clock::Ids;
 
 /// What limits a SELECT to the rows that somebody may see. `auth::Scope` is one, and only a caller makes it: to forget
@@ -91,6 +91,9 @@ fn push_condition(query: &mut Sql, layout: &Layout, condition: &Condition) {
         (Test::Holds, Operand::Column(field)) => {
             query.push(format_args!("{}.{}", field.alias(), field.column));
         }
+        (Test::Lookups(lookups), Operand::Expression(column)) => {
+            json_lookup::push(query, column, lookups);
+        }
         (test, Operand::Column(field)) => {
             query.push(format_args!("{}.{} = ", field.alias(), field.column));
             push_value(query, test);
@@ -115,8 +118,7 @@ fn push_value(query: &mut Sql, test: &Test) {
         Test::Texts(texts) => query.bind(texts.clone()),
         Test::Uuids(uuids) => query.bind(uuids.clone()),
         Test::Integers(numbers) => query.bind(numbers.clone()),
-        Test::Json(dictionary) => query.bind(Dictionary(dictionary.clone())),
-        Test::Holds | Test::Never => query,
+        Test::Lookups(_) | Test::Holds | Test::Never => query,
     };
 }
 
@@ -514,19 +516,25 @@ fn push_taken(
     query.push(" LIMIT 1");
 }
 
-/// Whether the rows that filters name exist; the first missing one otherwise.
+/// The first filter that names a row which isn't there, with the sentence about it.
+///
+/// # Errors
+/// The database failed.
 pub async fn missing(
     connection: &mut PgConnection,
     existing: &[Existing],
-) -> sqlx::Result<Option<&'static str>> {
-    for row in existing {
-        debug_assert_eq!(row.target.key, Key::Uuid, "filters compare UUID keys");
-        let mut query = Sql::new("SELECT EXISTS (SELECT 1 FROM ");
-        query.push(format_args!("{} WHERE {} = ", row.target.table, row.target.pk));
-        query.bind(row.key).push(")");
-        let found: bool = query.build_query_scalar().fetch_one(&mut *connection).await?;
-        if !found {
-            return Ok(Some(row.name));
+) -> sqlx::Result<Option<(&'static str, String)>> {
+    for Existing { name, rows, values, sentence } in existing {
+        let mut query = Sql::new("SELECT given.value::text FROM unnest(");
+        push_value(&mut query, values);
+        query.push(format_args!(
+            ") WITH ORDINALITY AS given (value, at) \
+             WHERE NOT EXISTS (SELECT 1 FROM {} AS known WHERE known.{} = given.value) ORDER BY given.at LIMIT 1",
+            rows.table, rows.column
+        ));
+        let missing: Option<String> = query.build_query_scalar().fetch_optional(&mut *connection).await?;
+        if let Some(value) = missing {
+            return Ok(Some((name, sentence(&value))));
         }
     }
     Ok(None)

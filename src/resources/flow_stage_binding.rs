@@ -4,7 +4,7 @@ use drf::declaration::{Declaration, Lookup, LookupKind, Table};
 use drf::field::{Choices, DefaultValue, Field, Fields, Schema};
 use drf::intake::{Content, Draft};
 use drf::messages;
-use drf::params::{Filter, FilterKind, asc};
+use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::Model;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection};
@@ -31,6 +31,9 @@ pub const INVALID_RESPONSE_ACTION: Choices = Choices {
     since: &[],
     values: &[("retry", "Retry"), ("restart", "Restart"), ("restart_with_context", "Restart With Context")],
 };
+
+/// The policies that are bound to something. Our own database has no table of all.
+const BOUND_POLICIES: Rows = Rows { table: "authentik_policies_policybinding", column: "policy_id" };
 
 /// A binding of a stage to a flow.
 #[derive(Debug, Serialize, FromRow)]
@@ -111,7 +114,7 @@ impl Resource for FlowStageBinding {
                 name: "policies",
                 expression: "t.policybindingmodel_ptr_id IN \
                     (SELECT b.target_id FROM authentik_policies_policybinding b WHERE b.policy_id = ANY({}))",
-                kind: FilterKind::Uuids,
+                kind: FilterKind::Uuids(BOUND_POLICIES),
             },
         ],
         search: &[STAGE_NAME],

@@ -6,7 +6,7 @@ use drf::action::{Method, RequestBody, Route, Success};
 use drf::declaration::{Declaration, Lookup, LookupKind, Table};
 use drf::field::{DefaultValue, Field, Fields, Key, Schema, Target, Through};
 use drf::intake::Content;
-use drf::params::{Filter, FilterKind, asc};
+use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::{Model, Permission, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -28,6 +28,10 @@ use crate::views::{Action, Answer, Check, Context, Request, Resource};
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "Group", model: "group" };
 /// Groups as the target of foreign keys.
 pub const TARGET: Target = Target { table: "authentik_core_group", pk: "group_uuid", key: Key::Uuid };
+/// Groups by their key, for filters.
+pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
+/// Groups by their name, for filters.
+pub const BY_NAME: Rows = Rows { table: TARGET.table, column: "name" };
 /// Permissions on groups beside the usual four.
 pub const PERMISSIONS: [&str; 4] =
     ["add_user_to_group", "remove_user_from_group", "enable_group_superuser", "disable_group_superuser"];
@@ -131,15 +135,15 @@ impl Resource for Group {
             Filter {
                 name: "members_by_pk",
                 expression: "t.group_uuid IN (SELECT m.group_id FROM {user_groups} m WHERE m.user_id = ANY({}))",
-                kind: FilterKind::Numbers,
+                kind: FilterKind::Numbers(user::BY_PK),
             },
             Filter {
                 name: "members_by_username",
                 expression: "t.group_uuid IN (SELECT m.group_id FROM {user_groups} m \
                     JOIN authentik_core_user u ON u.id = m.user_id WHERE u.username = ANY({}))",
-                kind: FilterKind::Texts,
+                kind: FilterKind::Texts(user::BY_USERNAME),
             },
-            Filter { name: "attributes", expression: "t.attributes @> {}", kind: FilterKind::Attributes },
+            Filter { name: "attributes", expression: "t.attributes", kind: FilterKind::Attributes },
         ],
         autocomplete: Some(autocomplete),
         includes: &[

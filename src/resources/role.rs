@@ -1,12 +1,17 @@
 //! Roles, as groups and users show them.
 
 use drf::field::{Field, Fields, Key, Target};
+use drf::params::Rows;
 use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 /// Roles as the target of foreign keys.
 pub const TARGET: Target = Target { table: "authentik_rbac_role", pk: "uuid", key: Key::Uuid };
+/// Roles by their key, for filters.
+pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
+/// Roles by their name, for filters.
+pub const BY_NAME: Rows = Rows { table: TARGET.table, column: "name" };
 
 /// A role inside another object.
 #[derive(Debug, Clone, Serialize, FromRow)]

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use drf::declaration::{Declaration, Lookup, LookupKind, Table};
 use drf::field::{Choices, DefaultValue, Field, Fields, Key, Schema, Target, Through};
 use drf::intake::{Content, Mode};
-use drf::params::{Filter, FilterKind, asc};
+use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::Model;
 use drf::{rules, time};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,11 @@ use crate::views::{Action, Check, Context, Preparation, Resource, Save};
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "User", model: "user" };
 /// Users as the target of foreign keys.
 pub const TARGET: Target = Target { table: "authentik_core_user", pk: "id", key: Key::Integer };
+
+/// Users by their key, for filters.
+pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
+/// Users by their name, for filters.
+pub const BY_USERNAME: Rows = Rows { table: TARGET.table, column: "username" };
 
 /// What kind of user.
 pub const USER_TYPE: Choices = Choices {
@@ -248,7 +253,7 @@ impl Resource for User {
             at("is_superuser", IS_SUPERUSER, FilterKind::Boolean),
             at("type", "t.type = ANY({})", FilterKind::Choices(&USER_TYPE)),
             at("path_startswith", "starts_with(t.path, {})", FilterKind::Text),
-            at("attributes", "t.attributes @> {}", FilterKind::Attributes),
+            at("attributes", "t.attributes", FilterKind::Attributes),
             at("last_login__lt", "t.last_login < {}", FilterKind::DateTime),
             at("last_login__gt", "t.last_login > {}", FilterKind::DateTime),
             at("last_login__isnull", "(t.last_login IS NULL)", FilterKind::Boolean),
@@ -260,23 +265,23 @@ impl Resource for User {
                 "groups_by_name",
                 "EXISTS (SELECT 1 FROM {user_groups} m JOIN authentik_core_group g ON g.group_uuid = m.group_id \
                  WHERE m.user_id = t.id AND g.name = ANY({}))",
-                FilterKind::Texts,
+                FilterKind::Texts(group::BY_NAME),
             ),
             at(
                 "groups_by_pk",
                 "EXISTS (SELECT 1 FROM {user_groups} m WHERE m.user_id = t.id AND m.group_id = ANY({}))",
-                FilterKind::Uuids,
+                FilterKind::Uuids(group::BY_PK),
             ),
             at(
                 "roles_by_name",
                 "EXISTS (SELECT 1 FROM authentik_core_user_roles m JOIN authentik_rbac_role r ON r.uuid = m.role_id \
                  WHERE m.user_id = t.id AND r.name = ANY({}))",
-                FilterKind::Texts,
+                FilterKind::Texts(role::BY_NAME),
             ),
             at(
                 "roles_by_pk",
                 "EXISTS (SELECT 1 FROM authentik_core_user_roles m WHERE m.user_id = t.id AND m.role_id = ANY({}))",
-                FilterKind::Uuids,
+                FilterKind::Uuids(role::BY_PK),
             ),
         ],
         autocomplete: Some(autocomplete),

@@ -1,8 +1,8 @@
 //! What lists and look-ups have in common: the caller's scope, the search and the filters.
 
+use drf::Declaration;
 use drf::declaration::PathKey;
 use drf::params::{self, Condition};
-use drf::{Declaration, messages};
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -40,9 +40,9 @@ impl<'a> Lens<'a> {
             lens.refuse_if_nothing(connection).await?;
         }
         lens.filters = params::filters(lens.declared, context.query, lens.layout.release().api())
-            .map_err(|errors| ApiError::Validation(errors.into_body(lens.declared.fields)))?;
-        if let Some(name) = statements::missing(connection, &lens.filters.existing).await? {
-            return Err(ApiError::field(name, messages::FILTER_NO_SUCH_ROW));
+            .map_err(ApiError::Validation)?;
+        if let Some((name, sentence)) = statements::missing(connection, &lens.filters.existing).await? {
+            return Err(ApiError::field(name, sentence));
         }
         Ok(lens)
     }

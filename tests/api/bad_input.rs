@@ -518,12 +518,14 @@ async fn a_filters_value_has_to_be_of_its_kind() {
                 FilterKind::Number => "Enter a number.",
                 FilterKind::Uuid => "Enter a valid UUID.",
                 FilterKind::DateTime => "Enter a valid date/time.",
-                FilterKind::Choice(_) => {
+                FilterKind::Choice(_) | FilterKind::Choices(_) | FilterKind::Texts(_) => {
                     "Select a valid choice. nonsense is not one of the available choices."
                 }
                 FilterKind::ForeignKey(target) if target.key == Key::Uuid => {
                     "“nonsense” is not a valid UUID."
                 }
+                FilterKind::Uuids(_) => "“nonsense” is not a valid UUID.",
+                FilterKind::Numbers(_) => "“nonsense” is not a valid value.",
                 _ => continue,
             };
             let answer = app.admin().get(&format!("{}?{name}=nonsense", resource.path)).await;

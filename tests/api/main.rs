@@ -6,12 +6,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
 
 mod access;
+mod attributes;
 mod bad_input;
 mod compatibility;
 mod conformance;
 mod documents;
 mod durability;
 mod email_templates;
+mod every_filter;
 mod filters;
 mod flow_set;
 mod groups;

@@ -36,7 +36,9 @@ def seed() -> None:
     keep("own_token", call("GET", "/core/tokens/")["results"][0]["identifier"])
     akadmin = call("GET", "/core/users/me/")["user"]["pk"]
     keep("akadmin", str(akadmin))
-    keep("admins", call("GET", "/core/groups/?is_superuser=true")["results"][0]["pk"])
+    admins = call("GET", "/core/groups/?is_superuser=true")["results"][0]
+    keep("admins", admins["pk"])
+    keep("admins_name", admins["name"])
 
     flow_body = {"name": "Seed", "slug": "seed", "title": "Seed", "designation": "enrollment"}
     flow = create("flow", "/flows/instances/", flow_body)

@@ -15,6 +15,7 @@ pub mod errors;
 pub mod field;
 pub mod intake;
 pub mod json;
+pub mod json_lookup;
 pub mod messages;
 pub mod metadata;
 pub mod negotiation;

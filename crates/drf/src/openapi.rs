@@ -325,9 +325,11 @@ impl Document {
             FilterKind::Uuid | FilterKind::ForeignKey(_) => json!({ "type": "string", "format": "uuid" }),
             FilterKind::Choice(choices) => self.choices(choices),
             FilterKind::DateTime => json!({ "type": "string", "format": "date-time" }),
-            FilterKind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
-            FilterKind::Numbers => json!({ "type": "array", "items": { "type": "integer" } }),
-            FilterKind::Uuids => json!({ "type": "array", "items": { "type": "string", "format": "uuid" } }),
+            FilterKind::Texts(_) => json!({ "type": "array", "items": { "type": "string" } }),
+            FilterKind::Numbers(_) => json!({ "type": "array", "items": { "type": "integer" } }),
+            FilterKind::Uuids(_) => {
+                json!({ "type": "array", "items": { "type": "string", "format": "uuid" } })
+            }
             FilterKind::Choices(choices) => {
                 let item = self.choices(choices);
                 json!({ "type": "array", "items": item })

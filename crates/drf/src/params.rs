@@ -3,12 +3,13 @@
 //! What a client writes never names a column: it only picks from a resource's lists. Values are always bound.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::declaration::Declaration;
 use super::errors::FieldErrors;
 use super::field::{Choices, Field, FieldKind, Target, Version};
+use super::json_lookup::{self, JsonLookup};
 use super::{json, messages, python, time};
 
 /// A parsed query string. A repeated parameter counts with its last value.
@@ -59,15 +60,15 @@ pub enum FilterKind {
     ForeignKey(&'static Target),
     /// An instant.
     DateTime,
-    /// Any of the values of a repeated parameter.
-    Texts,
-    /// The same of choices.
+    /// Any of the rows that a repeated parameter names by a text; all have to exist.
+    Texts(Rows),
+    /// The same by a UUID.
+    Uuids(Rows),
+    /// The same by a number.
+    Numbers(Rows),
+    /// Any of the choices that a repeated parameter names.
     Choices(&'static Choices),
-    /// The same of UUIDs.
-    Uuids,
-    /// The same of numbers.
-    Numbers,
-    /// A JSON object that the operand contains.
+    /// A JSON object of look-ups on the operand, see [`super::json_lookup`].
     Attributes,
     /// A boolean that switches between two conditions.
     Switch {
@@ -76,6 +77,15 @@ pub enum FilterKind {
         /// SQL for `false`.
         off: &'static str,
     },
+}
+
+/// The rows of a table, by a column that tells them apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    /// Table name.
+    pub table: &'static str,
+    /// The column.
+    pub column: &'static str,
 }
 
 /// A query parameter that filters a list, other than a field's own.
@@ -135,23 +145,25 @@ pub enum Test {
     Uuids(Vec<Uuid>),
     /// Any of these numbers.
     Integers(Vec<i32>),
-    /// This JSON.
-    Json(Map<String, Value>),
+    /// All of these hold for its JSON.
+    Lookups(Vec<JsonLookup>),
     /// The operand itself is the condition.
     Holds,
     /// No row.
     Never,
 }
 
-/// A foreign key that has to exist before the list is read.
+/// Rows that have to exist before the list is read.
 #[derive(Debug, Clone)]
 pub struct Existing {
     /// The parameter, for the error.
     pub name: &'static str,
-    /// Where the row has to be.
-    pub target: &'static Target,
-    /// Its key.
-    pub key: Uuid,
+    /// Where they have to be.
+    pub rows: Rows,
+    /// What the column has to hold: one of the tests on any of several values.
+    pub values: Test,
+    /// The error's sentence about a value that no row has.
+    pub sentence: fn(&str) -> String,
 }
 
 /// The filters of a request.
@@ -166,13 +178,10 @@ pub struct Filters {
 /// Read the filters of a resource from the query.
 ///
 /// # Errors
-/// One sentence of Django's forms a bad parameter.
-pub fn filters(
-    declared: &'static Declaration,
-    query: &Query,
-    version: Version,
-) -> Result<Filters, FieldErrors> {
+/// The body of a 400: one sentence of Django's forms a bad parameter, or a list with one about `?attributes=`.
+pub fn filters(declared: &'static Declaration, query: &Query, version: Version) -> Result<Filters, Value> {
     let (mut filters, mut errors) = (Filters::default(), FieldErrors::default());
+    let mut attributes = None;
     let own = declared
         .fields
         .iter()
@@ -180,29 +189,54 @@ pub fn filters(
         .map(|field| (field.name, Operand::Column(field), FilterKind::of(field)));
     let further = declared.filters.iter().map(|f| (f.name, Operand::Expression(f.expression), f.kind));
     for (name, operand, kind) in own.chain(further) {
-        let Some(value) = query.last(name).filter(|value| !value.is_empty()) else {
+        let Some(value) = query.last(name).filter(|value| kind.is_repeated() || !value.is_empty()) else {
             continue;
         };
-        let reading = match kind {
-            FilterKind::Texts | FilterKind::Choices(_) | FilterKind::Uuids | FilterKind::Numbers => {
-                read_all(kind, version, query.all(name).filter(|value| !value.is_empty()))
-            }
-            _ => read(kind, version, value),
+        let reading = if kind.is_repeated() {
+            read_all(kind, version, query.all(name))
+        } else {
+            read(kind, version, value)
         };
         match reading {
             Ok(None) => {}
             Ok(Some(Reading::Test(test))) => filters.conditions.push(Condition { operand, test }),
+            Ok(Some(Reading::Rows(rows, values))) => {
+                let sentence = messages::filter_choice;
+                filters.existing.push(Existing { name, rows, values: values.clone(), sentence });
+                filters.conditions.push(Condition { operand, test: values });
+            }
             Ok(Some(Reading::Condition(sql))) => {
                 filters.conditions.push(Condition { operand: Operand::Expression(sql), test: Test::Holds });
             }
+            Ok(Some(Reading::Attributes(text))) => attributes = Some((operand, text)),
             Ok(Some(Reading::Key(target, key))) => {
-                filters.existing.push(Existing { name, target, key });
+                let rows = Rows { table: target.table, column: target.pk };
+                let sentence = |_: &str| messages::FILTER_NO_SUCH_ROW.into();
+                filters.existing.push(Existing { name, rows, values: Test::Uuids(vec![key]), sentence });
                 filters.conditions.push(Condition { operand, test: Test::Uuid(key) });
             }
             Err(sentence) => errors.add_named(name, sentence),
         }
     }
-    if errors.is_empty() { Ok(filters) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Err(errors.into_body(declared.fields));
+    }
+    if let Some((operand, text)) = attributes {
+        // authentik reads it when the form is known to be fine, and so its errors belong to no field.
+        let lookups = lookups(text).map_err(|sentence| json!([sentence]))?;
+        filters.conditions.push(Condition { operand, test: Test::Lookups(lookups) });
+    }
+    Ok(filters)
+}
+
+/// The value of `?attributes=`.
+fn lookups(text: &str) -> Result<Vec<JsonLookup>, String> {
+    match json::parse(text.as_bytes()) {
+        Ok(object @ Value::Object(_)) if json::holds_nul(&object) => Err(messages::NULL_CHARACTERS.into()),
+        Ok(Value::Object(map)) => json_lookup::read(map),
+        Ok(_) => Err(messages::FILTER_NOT_A_MAPPING.into()),
+        Err(_) => Err(messages::FILTER_NOT_JSON.into()),
+    }
 }
 
 impl FilterKind {
@@ -218,50 +252,62 @@ impl FilterKind {
             _ => Self::Text,
         }
     }
+
+    /// Whether all values of the parameter count, the empty one too, and not the last one alone.
+    fn is_repeated(self) -> bool {
+        matches!(self, Self::Texts(_) | Self::Uuids(_) | Self::Numbers(_) | Self::Choices(_))
+    }
 }
 
-/// The values of a repeated parameter.
+/// The values of a parameter that [is repeated](FilterKind::is_repeated). Blanks count, and keys are compared as Python prints them.
 fn read_all<'q>(
     kind: FilterKind,
     version: Version,
     values: impl Iterator<Item = &'q str>,
-) -> Result<Option<Reading>, String> {
+) -> Result<Option<Reading<'q>>, String> {
     let (mut texts, mut uuids, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for value in values {
-        let invalid = || messages::filter_choice(value);
+        let unknown = || messages::filter_choice(value);
         match kind {
-            FilterKind::Choices(choices) if !choices.contains(value, version) => return Err(invalid()),
-            FilterKind::Uuids => {
-                uuids.push(python::uuid(value).ok_or_else(|| messages::invalid_uuid(value))?);
-            }
-            FilterKind::Numbers => {
-                let number = python::int(value).and_then(|number| i32::try_from(number).ok());
-                numbers.push(number.ok_or_else(invalid)?);
-            }
+            FilterKind::Choices(choices) if !choices.contains(value, version) => return Err(unknown()),
             _ if value.contains('\0') => return Err(messages::NULL_CHARACTERS.into()),
+            FilterKind::Uuids(_) => {
+                let uuid = python::uuid(value).ok_or_else(|| messages::invalid_uuid(value))?;
+                uuids.push(Some(uuid).filter(|uuid| uuid.to_string() == value).ok_or_else(unknown)?);
+            }
+            FilterKind::Numbers(_) => {
+                let number = python::int(value).ok_or_else(|| messages::filter_value(value))?;
+                let number = i32::try_from(number).ok().filter(|number| number.to_string() == value);
+                numbers.push(number.ok_or_else(unknown)?);
+            }
             _ => texts.push(value.to_owned()),
         }
     }
-    Ok(Some(Reading::Test(match kind {
-        FilterKind::Uuids => Test::Uuids(uuids),
-        FilterKind::Numbers => Test::Integers(numbers),
-        _ => Test::Texts(texts),
-    })))
+    Ok(Some(match kind {
+        FilterKind::Uuids(rows) => Reading::Rows(rows, Test::Uuids(uuids)),
+        FilterKind::Numbers(rows) => Reading::Rows(rows, Test::Integers(numbers)),
+        FilterKind::Texts(rows) => Reading::Rows(rows, Test::Texts(texts)),
+        _ => Reading::Test(Test::Texts(texts)),
+    }))
 }
 
-enum Reading {
+enum Reading<'q> {
     Test(Test),
     Condition(&'static str),
     Key(&'static Target, Uuid),
+    Rows(Rows, Test),
+    Attributes(&'q str),
 }
 
-fn read(kind: FilterKind, version: Version, given: &str) -> Result<Option<Reading>, String> {
+fn read(kind: FilterKind, version: Version, given: &str) -> Result<Option<Reading<'_>>, String> {
     let value = python::strip(given);
     if value.is_empty() && !matches!(kind, FilterKind::Choice(_)) {
         return Ok(None);
     }
     let test = match kind {
-        FilterKind::Text if value.contains('\0') => return Err(messages::NULL_CHARACTERS.into()),
+        FilterKind::Text | FilterKind::Attributes if value.contains('\0') => {
+            return Err(messages::NULL_CHARACTERS.into());
+        }
         FilterKind::Text => Test::Text(value.to_owned()),
         FilterKind::Boolean => match boolean(given) {
             Some(boolean) => Test::Boolean(boolean),
@@ -275,16 +321,9 @@ fn read(kind: FilterKind, version: Version, given: &str) -> Result<Option<Readin
         FilterKind::Choice(choices) if choices.contains(given, version) => Test::Text(given.to_owned()),
         FilterKind::Choice(_) => return Err(messages::filter_choice(given)),
         FilterKind::DateTime => Test::DateTime(time::parse(value).map_err(|_| messages::FILTER_DATETIME)?),
-        FilterKind::Attributes => match json::parse(value.as_bytes()) {
-            Ok(object @ Value::Object(_)) if json::holds_nul(&object) => {
-                return Err(messages::NULL_CHARACTERS.into());
-            }
-            Ok(Value::Object(map)) => Test::Json(map),
-            Ok(_) => return Err(messages::FILTER_NOT_A_MAPPING.into()),
-            Err(_) => return Err(messages::FILTER_NOT_JSON.into()),
-        },
+        FilterKind::Attributes => return Ok(Some(Reading::Attributes(value))),
         // Repeated parameters are read by `read_all`.
-        FilterKind::Texts | FilterKind::Choices(_) | FilterKind::Uuids | FilterKind::Numbers => {
+        FilterKind::Texts(_) | FilterKind::Choices(_) | FilterKind::Uuids(_) | FilterKind::Numbers(_) => {
             return Ok(None);
         }
         FilterKind::ForeignKey(target) => {
@@ -419,15 +458,19 @@ fn closing_quote(text: &str, quote: char) -> Option<usize> {
 
 /// A pattern for LIKE that finds `term` anywhere.
 pub fn contains_pattern(term: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in term.chars() {
+    format!("%{}%", escape_like(term))
+}
+
+/// What LIKE takes for `text` itself.
+pub fn escape_like(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
         if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
+            escaped.push('\\');
         }
-        pattern.push(c);
+        escaped.push(c);
     }
-    pattern.push('%');
-    pattern
+    escaped
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use drf::field::{Field, FieldKind};
-use drf::params::FilterKind;
 use serde_json::{Map, Value, json};
 
 use super::{Declared, TestApp, USER_WRITE, now};
@@ -90,21 +89,6 @@ impl TestApp {
     pub async fn two_rows(&self, resource: &Declared) -> (Value, Value) {
         let (first, second) = self.two_numbers();
         (self.row(resource, first).await, self.row(resource, second).await)
-    }
-
-    /// A value for a query parameter that filters.
-    pub async fn filter_sample(&self, kind: FilterKind) -> String {
-        let value = match kind {
-            FilterKind::Text | FilterKind::Texts => json!("text"),
-            FilterKind::Boolean | FilterKind::Switch { .. } => json!(true),
-            FilterKind::Number | FilterKind::Numbers => json!(25),
-            FilterKind::Uuid | FilterKind::Uuids => json!("0a0b0c0d-1111-4222-8333-0000abcdef01"),
-            FilterKind::Choice(choices) | FilterKind::Choices(choices) => json!(choices.values[0].0),
-            FilterKind::ForeignKey(target) => self.row_of(target).await,
-            FilterKind::DateTime => json!(now()),
-            FilterKind::Attributes => json!({ "n": 1 }),
-        };
-        as_parameter(&value)
     }
 }
 
