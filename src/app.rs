@@ -8,6 +8,7 @@ use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::Database;
 use crate::email_templates::Templates;
+use crate::memory::Memory;
 
 /// The server's state; cheap to clone.
 #[derive(Clone)]
@@ -25,13 +26,16 @@ pub struct Inner {
     pub ids: Ids,
     /// Email templates.
     pub templates: Templates,
+    /// What was read before.
+    pub memory: Memory,
 }
 
 impl App {
     /// Put the parts together.
     pub fn new(database: Database, settings: Settings, clock: Clock, ids: Ids) -> Self {
         let templates = Templates::new(settings.template_dir.clone());
-        Self(Arc::new(Inner { database, settings, clock, ids, templates }))
+        let memory = Memory::new(settings.answer_cache);
+        Self(Arc::new(Inner { database, settings, clock, ids, templates, memory }))
     }
 
     /// What this installation takes from requests.

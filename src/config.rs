@@ -75,7 +75,16 @@ pub const SETTINGS: &[Setting] = &[
         "/templates",
         "directory of custom email templates (`**/*.html`)",
     ),
-    setting("AUTHENTIK_STAGES__POOL_SIZE", "10", "connections to PostgreSQL, at most"),
+    setting(
+        "AUTHENTIK_STAGES__POOL_SIZE",
+        "10",
+        "connections to PostgreSQL for requests, at most; two more are for start and readiness",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__ANSWER_CACHE",
+        "8388608",
+        "bytes of answers that are remembered for as long as the database proves that nothing has changed; `0` remembers none",
+    ),
     setting(
         "AUTHENTIK_POSTGRESQL__USE_PGBOUNCER",
         "false",
@@ -114,6 +123,8 @@ pub struct Settings {
     pub database: Location,
     /// Connections at most.
     pub pool_size: u32,
+    /// Bytes of answers to remember.
+    pub answer_cache: u64,
     /// Whether a pooler hands out server connections by the transaction.
     pub pgbouncer: bool,
     /// Where to serve.
@@ -154,6 +165,8 @@ impl Settings {
             pool_size: source.parse("AUTHENTIK_STAGES__POOL_SIZE", "a number from 1 to 1000", |text| {
                 text.parse().ok().filter(|size| (1..=1000).contains(size))
             })?,
+            answer_cache: source
+                .parse("AUTHENTIK_STAGES__ANSWER_CACHE", "a number of bytes", |text| text.parse().ok())?,
             pgbouncer: source
                 .parse("AUTHENTIK_POSTGRESQL__USE_PGBOUNCER", "true or false", |text| text.parse().ok())?,
             listen: source.parse(

@@ -52,6 +52,9 @@ pub enum ApiError {
     /// 415, with the media type.
     #[error("unsupported media type")]
     UnsupportedMediaType(String),
+    /// 503, the connection to the database was cut, or there is no database to connect to.
+    #[error("disconnected")]
+    Disconnected(sqlx::Error),
     /// 503, no connection to the database or no answer from it in time.
     #[error("overloaded")]
     Overloaded,
@@ -107,10 +110,15 @@ impl From<sqlx::Error> for ApiError {
                 let sentence = error.as_database_error().map(|error| error.message().to_owned());
                 Self::Validation(json!([drf::messages::filter_regex(&sentence.unwrap_or_default())]))
             }
+            // admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout, too_many_connections
+            Some("57P01" | "57P02" | "57P03" | "57P05" | "53300") => Self::Disconnected(error),
             // program_limit_exceeded: the text is longer than an index row may be.
             Some("54000") => Self::Validation(json!({ NON_FIELD_ERRORS: [messages::TOO_LONG_FOR_INDEX] })),
             _ => match error {
                 sqlx::Error::PoolTimedOut => Self::Overloaded,
+                sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                    Self::Disconnected(error)
+                }
                 other => Self::Internal(other.into()),
             },
         }

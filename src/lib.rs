@@ -26,6 +26,7 @@ pub mod db;
 mod email_templates;
 pub mod error;
 pub mod http;
+mod memory;
 pub mod resources;
 mod telemetry;
 pub mod views;

@@ -39,9 +39,18 @@ pub struct Caller {
     /// What the installation's administrators set.
     #[sqlx(flatten)]
     pub tenant: Tenant,
+    /// When the token ends, if it does.
+    token_expires: Option<DateTime<Utc>>,
+    /// The snapshot of the statement that found all this.
+    pub snapshot: String,
 }
 
 impl Caller {
+    /// Whether the token is still valid.
+    pub fn is_valid(&self, now: DateTime<Utc>) -> bool {
+        self.token_expires.is_none_or(|expires| expires > now)
+    }
+
     /// The roles, to grant something to their holder or to look for object permissions.
     pub fn roles(&self) -> &[Uuid] {
         &self.roles
@@ -75,13 +84,14 @@ pub async fn authenticate(
     let mut query = Sql::new("WITH RECURSIVE host (name) AS (SELECT ");
     query.bind(host).push(
         "), caller AS (\
-           SELECT u.id, u.username, u.email, u.type FROM authentik_core_token k \
+           SELECT u.id, u.username, u.email, u.type, \
+             CASE WHEN k.expiring THEN k.expires END AS token_expires, pg_current_snapshot()::text AS snapshot \
+           FROM authentik_core_token k \
            JOIN authentik_core_user u ON u.id = k.user_id \
            WHERE k.intent = 'api' AND u.is_active AND k.key = ",
     );
-    query.bind(key).push(" AND NOT (k.expiring AND k.expires IS NOT NULL AND k.expires <= ").bind(now);
-    query.push(
-        ")), groups (id) AS (\
+    query.bind(key).push(
+        "), groups (id) AS (\
            SELECT m.group_id FROM caller JOIN ",
     );
     query.push(layout.user_groups()).push(
@@ -101,7 +111,7 @@ pub async fn authenticate(
     );
     query.push(tenant_columns).push(" FROM caller").push(tenant_joins);
     let caller: Option<Caller> = query.build_query_as().fetch_optional(connection).await?;
-    let mut caller = caller.ok_or(ApiError::AuthenticationFailed)?;
+    let mut caller = caller.filter(|caller| caller.is_valid(now)).ok_or(ApiError::AuthenticationFailed)?;
     caller.granted = std::mem::take(&mut caller.permissions).into_iter().collect();
     Ok(caller)
 }

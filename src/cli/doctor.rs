@@ -28,7 +28,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
 }
 
 async fn check(database: &Database) -> anyhow::Result<()> {
-    let mut session = database.connection(false).await?;
+    let mut session = database.requests.acquire().await?;
     let mut report = describe(&mut session, &database.layout).await?;
     let missing = if database.layout.is_attached() {
         grants::missing(&mut session, &database.layout, &resources::tables_of_used_by()).await?

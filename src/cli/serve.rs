@@ -39,12 +39,13 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     // Before anybody is told that we serve: whoever is may stop us at once.
     let signals = Signals::install()?;
     let app = open(&server, settings, address).await?;
-    let pool = app.database.pool.clone();
+    let database = app.database.clone();
     let ended = tokio::select! {
         () = run(listener, app, signals) => Ok(()),
         ended = watch(&mut server) => ended,
     };
-    tokio::time::timeout(SHORT_GRACE, pool.close()).await.ok();
+    let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
+    tokio::time::timeout(SHORT_GRACE, closed).await.ok();
     server.stop()?;
     ended
 }

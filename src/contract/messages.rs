@@ -68,3 +68,5 @@ pub const OVERLOADED: &str = "The server is overloaded. Try again.";
 pub const INVALID_TOKEN: &str = "Token invalid/expired";
 /// A path of authentik's that isn't served here.
 pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
+/// The database can't be reached.
+pub const DISCONNECTED: &str = "The database is out of reach. Try again.";

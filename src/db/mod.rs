@@ -3,7 +3,6 @@
 pub mod attached;
 pub mod bootstrap;
 pub mod catalogue;
-pub mod connection;
 pub mod dictionary;
 pub mod embedded;
 pub mod grants;
@@ -11,9 +10,12 @@ mod json_lookup;
 pub mod key;
 pub mod layout;
 pub mod own;
+pub mod pool;
+pub mod proof;
 pub mod server;
 pub mod sql;
 pub mod statements;
+pub mod time_limit;
 
 use std::time::Duration;
 
@@ -28,10 +30,14 @@ use crate::contract::Release;
 pub use dictionary::Dictionary;
 pub use key::PrimaryKey;
 pub use layout::Layout;
+pub use pool::Pool;
+pub use proof::Proof;
 pub use server::{Location, Server};
 pub use sql::Sql;
 
-/// How long a request waits for a connection.
+/// Connections beside those of requests, at most.
+const OTHER_CONNECTIONS: u32 = 2;
+/// How long somebody waits for one of them.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a database is opened.
@@ -50,12 +56,12 @@ pub struct Options {
 /// An open database.
 #[derive(Clone)]
 pub struct Database {
-    /// The connections.
+    /// The connections of requests.
+    pub requests: Pool,
+    /// Those of the start, the command line and readiness.
     pub pool: PgPool,
     /// What is in it.
     pub layout: Layout,
-    /// Whether a PgBouncer in transaction mode stands between.
-    pub pgbouncer: bool,
 }
 
 /// Open the database behind `options`: authentik's if it holds Django's migrations, else our own.
@@ -63,9 +69,10 @@ pub struct Database {
 /// # Errors
 /// The server doesn't answer, a migration fails, or authentik's schema isn't one that we know.
 pub async fn open(options: PgConnectOptions, how: &Options, ids: &Ids) -> anyhow::Result<Database> {
+    let requests = Pool::new(named(options.clone(), how), how.pool_size, how.pgbouncer);
     let pool = connect(options, how).await?;
     let mut transaction =
-        if how.pgbouncer { pool.begin_with(connection::PINNED).await? } else { pool.begin().await? };
+        if how.pgbouncer { pool.begin_with(time_limit::PINNED).await? } else { pool.begin().await? };
     let layout = if attached::is_authentik(&mut transaction).await? {
         Some(attached::layout(&mut transaction).await?)
     } else {
@@ -80,7 +87,7 @@ pub async fn open(options: PgConnectOptions, how: &Options, ids: &Ids) -> anyhow
         ),
         None => own::layout(&pool, ids, how).await?,
     };
-    Ok(Database { pool, layout, pgbouncer: how.pgbouncer })
+    Ok(Database { requests, pool, layout })
 }
 
 /// Connections to a server.
@@ -89,11 +96,7 @@ pub async fn open(options: PgConnectOptions, how: &Options, ids: &Ids) -> anyhow
 /// The server doesn't answer. The message names host and database, never the password.
 pub async fn connect(options: PgConnectOptions, how: &Options) -> anyhow::Result<PgPool> {
     let place = format!("{}/{}", options.get_host(), options.get_database().unwrap_or_default());
-    let mut options = options.application_name("ak-stages");
-    if how.pgbouncer {
-        // A named statement would be looked for on another server connection.
-        options = options.statement_cache_capacity(0);
-    }
+    let options = named(options, how);
     // One connection by itself: its error says what is wrong, where a pool's says that it waited.
     let probe = PgConnection::connect_with(&options).await;
     probe.with_context(|| format!("cannot connect to PostgreSQL at {place}"))?.close().await?;
@@ -103,15 +106,22 @@ pub async fn connect(options: PgConnectOptions, how: &Options) -> anyhow::Result
         .with_context(|| format!("cannot connect to PostgreSQL at {place}"))
 }
 
-/// How many connections there are, how long a request waits for one, and how long a statement may take.
+/// How a connection of ours is opened.
+pub fn named(options: PgConnectOptions, how: &Options) -> PgConnectOptions {
+    let options = options.application_name("ak-stages");
+    // Behind a PgBouncer a named statement would be looked for on another server connection.
+    if how.pgbouncer { options.statement_cache_capacity(0) } else { options }
+}
+
+/// The connections that aren't requests', and how long a statement on them may take.
 pub fn pool_options(how: &Options) -> PgPoolOptions {
-    let options = PgPoolOptions::new().max_connections(how.pool_size).acquire_timeout(ACQUIRE_TIMEOUT);
+    let options = PgPoolOptions::new().max_connections(OTHER_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
     if how.pgbouncer {
-        return options; // the connections are others' too: see `connection::PINNED`
+        return options; // the connections are others' too: see `time_limit::PINNED`
     }
     options.after_connect(|connection, _| {
         Box::pin(async {
-            sqlx::raw_sql(connection::LIMIT_STATEMENTS).execute(connection).await?;
+            sqlx::raw_sql(time_limit::LIMIT_STATEMENTS).execute(connection).await?;
             Ok(())
         })
     })

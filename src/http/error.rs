@@ -49,6 +49,10 @@ impl IntoResponse for ApiError {
             Self::UnsupportedMediaType(media_type) => {
                 detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &messages::unsupported_media_type(&media_type))
             }
+            Self::Disconnected(cause) => {
+                tracing::warn!(cause = %redacted(&cause.into()), "the database is out of reach");
+                detail(StatusCode::SERVICE_UNAVAILABLE, sentences::DISCONNECTED)
+            }
             Self::Overloaded => detail(StatusCode::SERVICE_UNAVAILABLE, sentences::OVERLOADED),
             Self::Internal(cause) => {
                 tracing::error!(cause = %redacted(&cause), "internal error");

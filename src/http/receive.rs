@@ -13,7 +13,7 @@ use super::router::RequestId;
 use crate::app::App;
 use crate::authentik::Origin;
 use crate::contract::paths;
-use crate::db::connection::TIME_LIMIT;
+use crate::db::time_limit::TIME_LIMIT;
 use crate::error::ApiError;
 use crate::views::{Call, MAX_BODY};
 
@@ -33,6 +33,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
         return Err(ApiError::NoRoute);
     }
     let query = Query::parse(parts.uri.query());
+    let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let origin = origin(&parts, &query);
     let body = timeout_at(deadline, read_body(body)).await.map_err(|_| ApiError::Overloaded)?;
     Ok(Call {
@@ -41,6 +42,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
         origin,
         key,
         query,
+        target,
         headers: parts.headers,
         body,
         deadline,

@@ -9,6 +9,7 @@ use serde_json::json;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use super::flow::FlowSet;
 use super::stage::{self, NoInput, StageHead};
 use super::types::{TYPE_CREATE, TypeCreate};
 use super::{used_by, user_settings};
@@ -49,6 +50,7 @@ impl Resource for AnyStage {
             description: "A UUID string identifying this stage.",
         },
         search: &["t.name"],
+        extra_columns: FlowSet::COLUMN,
         ..Declaration::of(
             stage::MODEL,
             Table { name: stage::BASE.name, pk: stage::BASE.pk, parent: None, joins: "" },

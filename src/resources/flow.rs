@@ -265,7 +265,7 @@ impl Resource for Flow {
 }
 
 /// A flow as a stage shows it in `flow_set`.
-#[derive(Debug, Clone, Serialize, FromRow)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FlowSet {
     pk: Uuid,
     policybindingmodel_ptr_id: Uuid,
@@ -273,11 +273,11 @@ pub struct FlowSet {
     slug: String,
     title: String,
     designation: String,
-    #[sqlx(skip)]
+    #[serde(default)]
     background_url: String,
     policy_engine_mode: String,
     compatibility_mode: bool,
-    #[sqlx(skip)]
+    #[serde(default)]
     export_url: String,
     layout: String,
     denied_action: String,
@@ -286,17 +286,22 @@ pub struct FlowSet {
 }
 
 impl FlowSet {
-    /// Columns for [`FromRow`], of `authentik_flows_flow f` and its parent `m`.
-    pub const COLUMNS: &'static str = "f.flow_uuid AS pk, f.policybindingmodel_ptr_id, f.name, f.slug, f.title, \
-        f.designation, m.policy_engine_mode, f.compatibility_mode, f.layout, f.denied_action, f.background";
+    /// SELECT expression for the flows of the stage `stage_uuid`, with a comma in front: a JSON list, one entry a binding.
+    /// authentik leaves their order open; ours is by slug, then by order.
+    pub const COLUMN: &'static str = ", coalesce((SELECT json_agg(json_build_object(\
+          'pk', f.flow_uuid, 'policybindingmodel_ptr_id', f.policybindingmodel_ptr_id, 'name', f.name, 'slug', f.slug, \
+          'title', f.title, 'designation', f.designation, 'policy_engine_mode', m.policy_engine_mode, \
+          'compatibility_mode', f.compatibility_mode, 'layout', f.layout, 'denied_action', f.denied_action, \
+          'background', f.background) ORDER BY f.slug, b.\"order\", b.fsb_uuid) \
+        FROM authentik_flows_flowstagebinding b JOIN authentik_flows_flow f ON f.flow_uuid = b.target_id \
+        JOIN authentik_policies_policybindingmodel m ON m.pbm_uuid = f.policybindingmodel_ptr_id \
+        WHERE b.stage_id = stage_uuid), '[]') AS flow_set";
 
     /// Fill in what is computed.
-    #[must_use]
-    pub fn complete(mut self, context: Context<'_>) -> Self {
+    pub fn complete(&mut self, context: Context<'_>) {
         self.background_url = background_url(context, &self.background);
         self.background.clone_from(&self.background_url);
         self.export_url = export_url(&self.slug);
-        self
     }
 }
 

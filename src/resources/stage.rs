@@ -11,7 +11,7 @@ use drf::rules;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgConnection, Row};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use validator::Validate;
 
@@ -71,16 +71,19 @@ pub struct StageHead {
     verbose_name_plural: &'static str,
     #[sqlx(skip)]
     meta_model_name: String,
-    #[sqlx(skip)]
+    #[sqlx(json)]
     flow_set: Vec<FlowSet>,
 }
 
 impl StageHead {
-    fn describe(&mut self, stage_type: &StageType) {
+    fn complete(&mut self, context: Context<'_>, stage_type: &StageType) {
         self.component = stage_type.component;
         self.verbose_name = stage_type.verbose_name;
         self.verbose_name_plural = stage_type.verbose_name_plural;
         self.meta_model_name = stage_type.model.label();
+        for flow in &mut self.flow_set {
+            flow.complete(context);
+        }
     }
 }
 
@@ -159,6 +162,7 @@ impl<K: StageKind> Resource for Stage<K> {
         filters: K::FILTERS,
         search: &["p.name"],
         default_order: &[asc("name")],
+        extra_columns: FlowSet::COLUMN,
         ..Declaration::of(
             K::TYPE.model,
             Table { name: K::TABLE, pk: BASE.link, parent: Some(BASE), joins: "" },
@@ -191,13 +195,11 @@ impl<K: StageKind> Resource for Stage<K> {
 
     async fn attach(
         context: Context<'_>,
-        connection: &mut PgConnection,
+        _connection: &mut PgConnection,
         rows: &mut [Self],
     ) -> Result<(), ApiError> {
-        let mut flows = flow_sets(context, connection, rows.iter().map(Resource::pk).collect()).await?;
-        for head in rows.iter_mut().map(|row| &mut row.head) {
-            head.describe(&K::TYPE);
-            head.flow_set = flows.remove(&head.pk).unwrap_or_default();
+        for row in rows {
+            row.head.complete(context, &K::TYPE);
         }
         Ok(())
     }
@@ -242,14 +244,18 @@ pub async fn heads(
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let select =
-        sqlx::query_as("SELECT stage_uuid AS pk, name FROM authentik_flows_stage WHERE stage_uuid = ANY($1)");
-    let mut heads: Vec<StageHead> = select.bind(&keys).fetch_all(&mut *connection).await?;
+    let mut select = Sql::new("SELECT stage_uuid AS pk, name");
+    select
+        .push(FlowSet::COLUMN)
+        .push(" FROM authentik_flows_stage WHERE stage_uuid = ANY(")
+        .bind(&keys)
+        .push(")");
+    let mut heads: Vec<StageHead> = select.build_query_as().fetch_all(&mut *connection).await?;
     complete(context, connection, heads.iter_mut().collect(), concrete).await?;
     Ok(heads.into_iter().map(|head| (head.pk, head)).collect())
 }
 
-/// Complete heads of stages of any type: one statement for their types, one for their flows.
+/// Complete heads of stages of any type, with one statement for their types.
 ///
 /// # Errors
 /// The database failed.
@@ -259,39 +265,17 @@ pub async fn complete(
     heads: Vec<&mut StageHead>,
     concrete: bool,
 ) -> Result<(), ApiError> {
-    let keys: Vec<Uuid> = heads.iter().map(|head| head.pk).collect();
     let layout = &context.app.database.layout;
-    let types = if concrete { concrete_types(layout, connection, &keys).await? } else { HashMap::new() };
-    let mut flows = flow_sets(context, connection, keys).await?;
+    let types = if concrete {
+        let keys: Vec<Uuid> = heads.iter().map(|head| head.pk).collect();
+        concrete_types(layout, connection, &keys).await?
+    } else {
+        HashMap::new()
+    };
     for head in heads {
-        head.describe(types.get(&head.pk).copied().unwrap_or(&stage_types::BASE));
-        head.flow_set = flows.remove(&head.pk).unwrap_or_default();
+        head.complete(context, types.get(&head.pk).copied().unwrap_or(&stage_types::BASE));
     }
     Ok(())
-}
-
-/// The flows of stages, one entry a binding. authentik leaves their order open; ours is by slug, then by order.
-async fn flow_sets(
-    context: Context<'_>,
-    connection: &mut PgConnection,
-    stages: Vec<Uuid>,
-) -> Result<HashMap<Uuid, Vec<FlowSet>>, ApiError> {
-    let mut sets: HashMap<Uuid, Vec<FlowSet>> = HashMap::new();
-    if stages.is_empty() {
-        return Ok(sets);
-    }
-    let mut query = Sql::new("SELECT b.stage_id, ");
-    query.push(FlowSet::COLUMNS).push(
-        " FROM authentik_flows_flowstagebinding b JOIN authentik_flows_flow f ON f.flow_uuid = b.target_id \
-         JOIN authentik_policies_policybindingmodel m ON m.pbm_uuid = f.policybindingmodel_ptr_id \
-         WHERE b.stage_id = ANY(",
-    );
-    query.bind(stages).push(") ORDER BY f.slug, b.\"order\", b.fsb_uuid");
-    for row in query.build().fetch_all(connection).await? {
-        let flow = FlowSet::from_row(&row)?.complete(context);
-        sets.entry(row.try_get("stage_id")?).or_default().push(flow);
-    }
-    Ok(sets)
 }
 
 /// Apply `flow_set` of a request. Flows are named by slug: one that exists is bound and never changed, one that

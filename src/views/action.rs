@@ -6,6 +6,7 @@ use drf::intake::Draft;
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use super::recall::Recall;
 use super::{AfterCommit, Answer, Call, Context, Resource, standard};
 use crate::error::ApiError;
 
@@ -19,6 +20,8 @@ pub struct Request<'a> {
     pub body: Value,
     /// The body of an action that takes fields of its own, checked.
     pub draft: Draft,
+    /// What earlier reads found; none for a write.
+    pub(super) recall: Option<&'a Recall<'a>>,
     /// What is to be done once the transaction is committed.
     pub after_commit: &'a mut AfterCommit,
 }

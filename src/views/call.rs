@@ -29,6 +29,8 @@ pub struct Call {
     pub key: Option<String>,
     /// The query string.
     pub query: Query,
+    /// Path and query, as sent.
+    pub target: String,
     /// The headers.
     pub headers: HeaderMap,
     /// The body, or why there is none.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use drf::action::{Effect, Method, RequestBody, Route, allow};
+use drf::action::{Effect, Method, RequestBody, Route, Success, allow};
 use drf::intake::{self, Mode};
 use drf::metadata;
 use drf::permission::Permission;
@@ -11,10 +11,12 @@ use tokio::time::timeout_at;
 
 use super::action::{Action, ApiView, Request, Run};
 use super::lookup::find;
+use super::recall::Recall;
 use super::transaction::Transaction;
 use super::{Answer, Call, Context, Resource};
 use crate::auth::Caller;
 use crate::authentik::Trace;
+use crate::db::proof::Server;
 use crate::db::statements::Lock;
 use crate::error::ApiError;
 
@@ -67,17 +69,65 @@ async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiE
     let method = call.action_method();
     let action = at::<R>(route).find(|action| Some(action.declared.method) == method);
     let effect = action.map_or(Effect::Reads, |action| action.declared.effect);
+    match attempt::<R>(&mut call, route, action, effect, false).await {
+        // A read may be done again: on a connection that was opened after whatever cut this one.
+        Err(ApiError::Disconnected(_)) if effect == Effect::Reads => {
+            attempt::<R>(&mut call, route, action, effect, true).await
+        }
+        done => done,
+    }
+}
+
+/// Do what is asked within the request's time, and commit it.
+async fn attempt<R: Resource>(
+    call: &mut Call,
+    route: Route,
+    action: Option<&Action<R>>,
+    effect: Effect,
+    anew: bool,
+) -> Result<Answer, ApiError> {
     let deadline = call.deadline;
     let work = async {
         if effect == Effect::Writes {
             R::before(&call.app).await;
         }
-        let mut transaction = Transaction::begin(&call.app.database, effect).await?;
-        let answer = run::<R>(&mut call, route, action, &mut transaction).await?;
+        let mut transaction = Transaction::begin(&call.app.database, effect, anew).await?;
+        let answer = match transaction.server() {
+            Some(server) if effect == Effect::Reads => {
+                read::<R>(call, route, action, server, &mut transaction).await?
+            }
+            _ => {
+                let caller = call.authenticate(transaction.parts().0).await?;
+                run::<R>(call, route, action, caller.as_ref(), None, &mut transaction).await?
+            }
+        };
         Ok((transaction, answer))
     };
     let (transaction, answer) = timeout_at(deadline, work).await.unwrap_or(Err(ApiError::Overloaded))?;
     transaction.commit().await?;
+    Ok(answer)
+}
+
+/// A read, with what earlier ones found.
+async fn read<R: Resource>(
+    call: &mut Call,
+    route: Route,
+    action: Option<&Action<R>>,
+    server: Server,
+    transaction: &mut Transaction,
+) -> Result<Answer, ApiError> {
+    let whole =
+        action.is_some_and(|action| matches!(action.declared.success, Success::Page | Success::Object));
+    let app = call.app.clone();
+    let mut recall = Recall::new(&app.memory, call, server, whole);
+    if let Some(answer) = recall.answer(call, transaction.parts().0).await? {
+        return Ok(answer);
+    }
+    let caller = recall.caller(call, transaction.parts().0).await?;
+    let answer = run::<R>(call, route, action, caller.as_deref(), Some(&recall), transaction).await?;
+    if let Some(caller) = &caller {
+        recall.done(transaction.parts().0, caller, &answer).await?;
+    }
     Ok(answer)
 }
 
@@ -86,15 +136,17 @@ async fn run<R: Resource>(
     call: &mut Call,
     route: Route,
     action: Option<&Action<R>>,
+    caller: Option<&Caller>,
+    recall: Option<&Recall<'_>>,
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
     let (connection, after_commit) = transaction.parts();
     // The permission of an object is decided by the look-up, so there no credentials are a refusal like any other.
     let anonymous = if route.detail { ApiError::PermissionDenied } else { ApiError::NotAuthenticated };
-    let caller = call.authenticate(connection).await?.ok_or(anonymous)?;
+    let caller = caller.ok_or(anonymous)?;
     let Some(action) = action else {
         return match call.method.as_str() {
-            "OPTIONS" => options::<R>(call, route, &caller, connection).await,
+            "OPTIONS" => options::<R>(call, route, caller, connection).await,
             other => Err(ApiError::MethodNotAllowed(other.to_owned())),
         };
     };
@@ -108,9 +160,9 @@ async fn run<R: Resource>(
             (_, Method::Delete) => Some(Lock::Delete),
             _ => Some(Lock::Change),
         };
-        let found = find::<R>(context(call, &caller), connection, &key, lock).await?;
+        let found = find::<R>(context(call, caller), connection, &key, lock).await?;
         if let Some(codename) = &codename {
-            require_on(connection, &caller, codename, &found).await?;
+            require_on(connection, caller, codename, &found).await?;
         }
         row = Some(found);
     } else if let Some(codename) = &codename {
@@ -130,7 +182,7 @@ async fn run<R: Resource>(
         }
         _ => intake::Draft::default(),
     };
-    let request = Request { context: context(call, &caller), connection, body, draft, after_commit };
+    let request = Request { context: context(call, caller), connection, body, draft, recall, after_commit };
     match (&action.run, row) {
         (Run::List(run), _) => run(request).await,
         (Run::Object(run), Some(row)) => run(request, row).await,
@@ -198,7 +250,7 @@ async fn serve_view(call: Call, view: &'static ApiView) -> Result<Answer, ApiErr
         let needed = declared.permission != Permission::Public;
         if call.bearer().is_some() {
             let work = async {
-                let mut transaction = Transaction::begin(&call.app.database, Effect::Reads).await?;
+                let mut transaction = Transaction::begin(&call.app.database, Effect::Reads, false).await?;
                 call.authenticate(transaction.parts().0).await?;
                 transaction.commit().await
             };

@@ -9,6 +9,7 @@ mod answer;
 mod call;
 pub mod endpoint;
 mod lookup;
+mod recall;
 mod resource;
 mod standard;
 mod transaction;

@@ -17,9 +17,17 @@ use crate::db::statements;
 use crate::error::ApiError;
 
 pub(super) async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, ApiError> {
-    let Request { context, connection, .. } = request;
+    let Request { context, connection, recall, .. } = request;
     let lens = Lens::read::<R>(context, connection).await?;
-    let count = statements::count(connection, R::DECLARATION, &lens.filtered()).await?;
+    let selection = recall.map(|_| selection_name::<R>(context));
+    let known = recall.zip(selection.as_ref()).and_then(|(recall, selection)| recall.count(selection));
+    let count = match known {
+        Some(count) => count,
+        None => statements::count(connection, R::DECLARATION, &lens.filtered()).await?,
+    };
+    if let (None, Some(recall), Some(selection)) = (known, recall, selection) {
+        recall.counted(selection, count);
+    }
     if count == 0 {
         lens.refuse_if_nothing(connection).await?;
     }
@@ -34,6 +42,17 @@ pub(super) async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, Ap
     R::attach(context, connection, &mut rows).await?;
     let autocomplete = R::DECLARATION.autocomplete.map(|describe| describe()).unwrap_or_default();
     Answer::ok(&page.envelope(rows, autocomplete))
+}
+
+/// A name for the rows that a list is about: whose they are, and what the query asks for beside pages and order.
+fn selection_name<R: Resource>(context: Context<'_>) -> String {
+    let mut name = format!("{} {}", context.caller.id, R::DECLARATION.path);
+    for (key, value) in context.query.iter() {
+        if !matches!(key, "page" | "page_size" | "ordering") {
+            name.push_str(&format!("\0{key}\0{value}"));
+        }
+    }
+    name
 }
 
 pub(super) async fn retrieve<R: Resource>(request: Request<'_>, mut row: R) -> Result<Answer, ApiError> {

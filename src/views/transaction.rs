@@ -5,7 +5,8 @@ use drf::action::Effect;
 use sqlx::PgConnection;
 
 use crate::db::Database;
-use crate::db::connection::RequestConnection;
+use crate::db::pool::Pooled;
+use crate::db::proof::Server;
 use crate::error::ApiError;
 
 /// What is to be done once the transaction is committed. If it isn't, none of it is done.
@@ -21,18 +22,35 @@ impl AfterCommit {
 
 /// The transaction of a request. Dropped without a commit it is rolled back.
 pub struct Transaction {
-    connection: RequestConnection,
+    connection: Pooled,
     after_commit: AfterCommit,
 }
 
 impl Transaction {
-    /// Take a connection, and begin a transaction on it for an action that writes.
+    /// Take a connection, and begin a transaction on it for an action that writes. `anew` takes one that no request has
+    /// used before.
     ///
     /// # Errors
     /// No connection became free in time, or the database failed.
-    pub async fn begin(database: &Database, effect: Effect) -> Result<Self, ApiError> {
-        let connection = database.connection(effect == Effect::Writes).await?;
+    pub async fn begin(database: &Database, effect: Effect, anew: bool) -> Result<Self, ApiError> {
+        let pool = &database.requests;
+        let mut connection = if anew { pool.acquire_new().await? } else { pool.acquire().await? };
+        if effect == Effect::Writes || pool.is_shared() {
+            match connection.begin().await.map_err(ApiError::from) {
+                // It was cut while nobody used it. Nothing was asked of it yet.
+                Err(ApiError::Disconnected(_)) if !anew => {
+                    connection = pool.acquire_new().await?;
+                    connection.begin().await?;
+                }
+                done => done?,
+            }
+        }
         Ok(Self { connection, after_commit: AfterCommit::default() })
+    }
+
+    /// Which server's state can be told from its snapshots; none in a transaction.
+    pub fn server(&self) -> Option<Server> {
+        if self.connection.in_transaction() { None } else { self.connection.server() }
     }
 
     /// The connection, and where to put what follows the commit.
@@ -48,10 +66,10 @@ impl Transaction {
     pub async fn commit(self) -> Result<(), ApiError> {
         let Self { connection, after_commit } = self;
         if !connection.in_transaction() {
-            return Ok(());
+            return Ok(connection.finish().await?);
         }
         let committed = tokio::spawn(async move {
-            connection.commit().await?;
+            connection.finish().await?;
             for work in after_commit.0 {
                 work();
             }

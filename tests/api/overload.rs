@@ -34,7 +34,7 @@ async fn a_request_without_a_connection_is_told_to_try_again() {
     let app = TestApp::new().await;
     let mut taken = Vec::new();
     for _ in 0..POOL_SIZE {
-        taken.push(app.pool.acquire().await.unwrap());
+        taken.push(app.requests.acquire().await.unwrap());
     }
     let client = app.admin();
     let waiting = tokio::spawn(async move { client.get(EMAIL).await });
@@ -72,14 +72,16 @@ async fn a_statement_that_takes_too_long_is_ended() {
     let path = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
     let mut connections = Vec::new();
     for _ in 0..POOL_SIZE {
-        let mut connection = app.pool.acquire().await.unwrap();
+        let mut connection = app.requests.acquire().await.unwrap();
         let limit: String =
             sqlx::query_scalar("SHOW statement_timeout").fetch_one(&mut *connection).await.unwrap();
         assert_eq!(limit, "30s");
         sqlx::query("SET statement_timeout = '100ms'").execute(&mut *connection).await.unwrap();
         connections.push(connection);
     }
-    drop(connections);
+    for connection in connections {
+        connection.finish().await.unwrap();
+    }
     let mut blocker = app.pool.begin().await.unwrap();
     lock_email_stages(&mut blocker).await;
     app.admin().patch(&path, json!({ "port": 26 })).await.is(503, overloaded());

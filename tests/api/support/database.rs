@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex};
 use ak_stages::clock::{Clock, Ids};
 use ak_stages::config::Settings;
 use ak_stages::db::embedded::{EmbeddedSettings, connect_options};
-use ak_stages::db::{self, Database, bootstrap};
+use ak_stages::db::{self, Database, Pool, bootstrap};
 use ak_stages::resources;
 use anyhow::Result;
 use embedded_postgres::{Durability, EmbeddedPostgres, Options};
@@ -25,7 +25,8 @@ const PREFIX: &str = "ak-stages-api-";
 const TEMPLATE: &str = "template_of_tests";
 /// Connections a test may have at a time.
 pub const POOL_SIZE: u32 = 4;
-/// Tests with a database at a time: together they stay below the embedded PostgreSQL's 60 connections.
+/// Tests with a database at a time: with as many connections for the server as for the test itself they stay below the
+/// cluster's.
 static SLOTS: Semaphore = Semaphore::const_new(12);
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 /// All that this process writes.
@@ -70,6 +71,7 @@ pub async fn copy_of_template(settings: &Settings) -> (Database, Lease) {
         return (open(options, settings).await.unwrap(), lease);
     }
     let mut database = cluster.template.clone();
+    database.requests = Pool::new(options.clone(), POOL_SIZE, false);
     database.pool =
         db::pool_options(&options_of(settings)).max_connections(POOL_SIZE).connect_lazy_with(options);
     (database, lease)
@@ -86,7 +88,8 @@ async fn cluster() -> &'static Cluster {
 
 impl Cluster {
     async fn start() -> Result<Self> {
-        let options = embedded_settings(&DIRECTORY).options()?;
+        let mut options = embedded_settings(&DIRECTORY).options()?;
+        options.settings.push("max_connections=120".to_owned());
         let server = EmbeddedPostgres::start(&Options { durability: Durability::None, ..options })?;
         execute(&server, format!("CREATE DATABASE {TEMPLATE}")).await?;
         let template = fill_template(connect_options(&server.address()).database(TEMPLATE)).await?;

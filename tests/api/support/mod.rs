@@ -26,6 +26,7 @@ use std::time::Duration;
 use ak_stages::app::App;
 use ak_stages::clock::{Clock, Ids};
 use ak_stages::config::Settings;
+use ak_stages::db::Pool;
 use ak_stages::http;
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -59,6 +60,8 @@ pub fn settings() -> Settings {
 pub struct TestApp {
     /// The database, for what the API doesn't show.
     pub pool: PgPool,
+    /// The server's own connections.
+    pub requests: Pool,
     app: App,
     numbers: AtomicUsize,
     _lease: Lease,
@@ -75,9 +78,9 @@ impl TestApp {
         let mut settings = settings();
         change(&mut settings);
         let (database, lease) = database::copy_of_template(&settings).await;
-        let pool = database.pool.clone();
+        let (pool, requests) = (database.pool.clone(), database.requests.clone());
         let app = App::new(database, settings, Clock::Fixed(now()), Ids::Sequential(Arc::default()));
-        Self { pool, app, numbers: AtomicUsize::new(1), _lease: lease }
+        Self { pool, requests, app, numbers: AtomicUsize::new(1), _lease: lease }
     }
 
     /// The superuser.

@@ -1,0 +1,115 @@
+//! [`Memory`]: callers, counts and whole answers that were read before, each with the [`Proof`] that says whether they
+//! still hold. What is found here is exactly what the database would say now, or it isn't used.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::http::HeaderValue;
+use chrono::{DateTime, Utc};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::auth::Caller;
+use crate::db::Proof;
+
+/// Callers and counts to be remembered.
+const FACTS: usize = 4096;
+/// Bytes that an answer takes beside its key and its body, about.
+const OVERHEAD: usize = 256;
+/// What an answer is expected to take, for the size of the table: bytes.
+const USUAL_ANSWER: u64 = 4096;
+
+/// Whose answer to what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AnswerKey {
+    /// The key that was sent as credentials.
+    pub bearer: String,
+    /// The host that was asked: it picks the brand.
+    pub host: String,
+    /// Path and query.
+    pub target: String,
+}
+
+/// Something with its proof.
+#[derive(Debug, Clone)]
+pub struct Proved<T> {
+    /// What the database held.
+    pub proof: Proof,
+    /// What followed from it.
+    pub fact: T,
+}
+
+/// The body of an answer.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// Its media type.
+    pub content_type: Option<HeaderValue>,
+    /// The body.
+    pub bytes: Bytes,
+    /// Who got it: the token may have ended since.
+    pub caller: Arc<Caller>,
+}
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<AnswerKey, Proved<Body>> for Weight {
+    fn weight(&self, key: &AnswerKey, answer: &Proved<Body>) -> u64 {
+        let bytes = key.bearer.len() + key.host.len() + key.target.len() + answer.fact.bytes.len() + OVERHEAD;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+}
+
+/// See the module.
+pub struct Memory {
+    callers: Cache<(String, String), Proved<Arc<Caller>>>,
+    counts: Cache<String, Proved<i64>>,
+    answers: Option<Cache<AnswerKey, Proved<Body>, Weight>>,
+}
+
+impl Memory {
+    /// Room for so many bytes of answers; for none at 0.
+    pub fn new(answer_bytes: u64) -> Self {
+        let items = usize::try_from(answer_bytes / USUAL_ANSWER).unwrap_or(usize::MAX).max(16);
+        let answers = (answer_bytes > 0).then(|| Cache::with_weighter(items, answer_bytes, Weight));
+        Self { callers: Cache::new(FACTS), counts: Cache::new(FACTS), answers }
+    }
+
+    /// Whether answers are remembered at all.
+    pub fn keeps_answers(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// Who held this key at this host, as far as it is known and the token hasn't ended.
+    pub fn caller(&self, bearer: &str, host: &str, now: DateTime<Utc>) -> Option<Proved<Arc<Caller>>> {
+        let key = (bearer.to_owned(), host.to_owned());
+        self.callers.get(&key).filter(|known| known.fact.is_valid(now))
+    }
+
+    /// Remember who holds this key.
+    pub fn keep_caller(&self, bearer: &str, host: &str, caller: Proved<Arc<Caller>>) {
+        self.callers.insert((bearer.to_owned(), host.to_owned()), caller);
+    }
+
+    /// How many rows there were, if that is known and `proof` says that it still holds.
+    pub fn count(&self, selection: &str, proof: &Proof) -> Option<i64> {
+        self.counts.get(selection).filter(|known| known.proof == *proof).map(|known| known.fact)
+    }
+
+    /// Remember how many rows there are.
+    pub fn keep_count(&self, selection: String, count: Proved<i64>) {
+        self.counts.insert(selection, count);
+    }
+
+    /// What was answered, if the token hasn't ended.
+    pub fn answer(&self, key: &AnswerKey, now: DateTime<Utc>) -> Option<Proved<Body>> {
+        self.answers.as_ref()?.get(key).filter(|known| known.fact.caller.is_valid(now))
+    }
+
+    /// Remember an answer.
+    pub fn keep_answer(&self, key: AnswerKey, answer: Proved<Body>) {
+        if let Some(answers) = &self.answers {
+            answers.insert(key, answer);
+        }
+    }
+}
