@@ -234,7 +234,7 @@ pub async fn reload<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     query.push(")").build_query_as().fetch_all(connection).await
 }
 
-/// Insert a row, its parent first, and give its key. Every column is named: no table of Django's has defaults, but for
+/// Insert a row and its parent with one statement, and give its key. Every column is named: no table of Django's has defaults, but for
 /// keys that the database counts.
 pub async fn insert<K: PrimaryKey>(
     connection: &mut PgConnection,
@@ -244,40 +244,48 @@ pub async fn insert<K: PrimaryKey>(
 ) -> sqlx::Result<K> {
     let table = declared.table;
     let pk = K::next(ids);
-    let link = match table.parent {
-        None => None,
-        Some(parent) if parent.shares_key(&table) => {
-            let key = (parent.pk, pk);
-            insert_into(connection, parent.name, key, None, declared.fields, Place::Parent, draft).await?;
-            None
+    let mut query = Sql::new("");
+    let mut link = None;
+    if let Some(parent) = table.parent {
+        query.push("WITH parent AS (");
+        if parent.shares_key(&table) {
+            push_insert(&mut query, parent.name, (parent.pk, pk), None, declared, Place::Parent, draft)?;
+        } else {
+            let key = ids.next();
+            push_insert(
+                &mut query,
+                parent.name,
+                (parent.pk, Some(key)),
+                None,
+                declared,
+                Place::Parent,
+                draft,
+            )?;
+            link = Some((parent.link, key));
         }
-        Some(parent) => {
-            let key = (parent.pk, Uuid::next(ids));
-            let key = insert_into(connection, parent.name, key, None, declared.fields, Place::Parent, draft)
-                .await?;
-            Some((parent.link, key))
-        }
-    };
-    insert_into(connection, table.name, (table.pk, pk), link, declared.fields, Place::Own, draft).await
+        query.push(") ");
+    }
+    push_insert(&mut query, table.name, (table.pk, pk), link, declared, Place::Own, draft)?;
+    query.push(format_args!(" RETURNING {}", table.pk));
+    query.build_query_scalar().fetch_one(connection).await
 }
 
-async fn insert_into<K: PrimaryKey>(
-    connection: &mut PgConnection,
+/// `INSERT INTO … VALUES …` with the fields of a place.
+fn push_insert<K: PrimaryKey>(
+    query: &mut Sql,
     table: &str,
     (pk_column, pk): (&str, Option<K>),
     link: Option<(&str, Uuid)>,
-    fields: Fields,
+    declared: &Declaration,
     place: Place,
     draft: &Draft,
-) -> sqlx::Result<K> {
+) -> sqlx::Result<()> {
     let is_key = |column| column == pk_column || link.is_some_and(|(link_column, _)| column == link_column);
-    let columns: Vec<&Field> = fields.iter().filter(|f| f.place == place && !is_key(f.column)).collect();
-    let mut query = Sql::new("INSERT INTO ");
-    query.push(table).push(" (");
+    let columns: Vec<&Field> =
+        declared.fields.iter().filter(|field| field.place == place && !is_key(field.column)).collect();
     let keys = [pk_column].into_iter().chain(link.map(|(column, _)| column));
     let names: Vec<&str> = keys.chain(columns.iter().map(|field| field.column)).collect();
-    query.push(names.join(", "));
-    query.push(") VALUES (");
+    query.push(format_args!("INSERT INTO {table} ({}) VALUES (", names.join(", ")));
     match pk {
         Some(pk) => query.bind(pk),
         None => query.push("DEFAULT"), // counted
@@ -288,12 +296,12 @@ async fn insert_into<K: PrimaryKey>(
     for field in columns {
         query.push(", ");
         match draft.get(field) {
-            Some(content) => push_content(&mut query, content),
-            None => push_default(&mut query, field)?,
+            Some(content) => push_content(query, content),
+            None => push_default(query, field)?,
         }
     }
-    query.push(format_args!(") RETURNING {pk_column}"));
-    query.build_query_scalar().fetch_one(connection).await
+    query.push(")");
+    Ok(())
 }
 
 fn push_content(query: &mut Sql, content: &Content) {

@@ -39,6 +39,8 @@ impl Connections {
     pub async fn accept(&mut self) -> Infallible {
         loop {
             let (stream, peer) = Listener::accept(&mut self.listener).await;
+            // An answer is written at once or not at all: there is nothing to wait for.
+            stream.set_nodelay(true).ok();
             let service = Extension(ConnectInfo::<SocketAddr>(peer)).layer(self.router.clone());
             let connection =
                 self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));

@@ -494,13 +494,16 @@ pub fn avatar(name: &str) -> String {
          font-family=\"sans-serif\" text-anchor=\"middle\">{initials}</text></svg>",
         color & 0x7f_7f7f, // dark enough for white letters
     );
-    let encoded = svg.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' | b':' | b'=' => {
-            char::from(byte).to_string()
+    let mut url = String::from("data:image/svg+xml,");
+    for byte in svg.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' | b':' | b'=' => {
+                url.push(char::from(byte));
+            }
+            byte => url.push_str(&format!("%{byte:02X}")),
         }
-        byte => format!("%{byte:02X}"),
-    });
-    format!("data:image/svg+xml,{}", encoded.collect::<Vec<_>>().concat())
+    }
+    url
 }
 
 fn autocomplete() -> Map<String, Value> {

@@ -20,6 +20,7 @@ mod groups;
 mod http;
 mod invitations;
 mod laws;
+mod memory;
 mod overload;
 mod paging;
 mod properties;

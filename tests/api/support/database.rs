@@ -89,7 +89,7 @@ async fn cluster() -> &'static Cluster {
 impl Cluster {
     async fn start() -> Result<Self> {
         let mut options = embedded_settings(&DIRECTORY).options()?;
-        options.settings.push("max_connections=120".to_owned());
+        options.settings.extend(["max_connections=120", "max_prepared_transactions=10"].map(str::to_owned));
         let server = EmbeddedPostgres::start(&Options { durability: Durability::None, ..options })?;
         execute(&server, format!("CREATE DATABASE {TEMPLATE}")).await?;
         let template = fill_template(connect_options(&server.address()).database(TEMPLATE)).await?;

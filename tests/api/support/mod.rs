@@ -75,11 +75,20 @@ impl TestApp {
 
     /// A server with other settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::at(Clock::Fixed(now()), change).await
+    }
+
+    /// A server whose clock goes on.
+    pub async fn in_real_time() -> Self {
+        Self::at(Clock::System, |_| ()).await
+    }
+
+    async fn at(clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings();
         change(&mut settings);
         let (database, lease) = database::copy_of_template(&settings).await;
         let (pool, requests) = (database.pool.clone(), database.requests.clone());
-        let app = App::new(database, settings, Clock::Fixed(now()), Ids::Sequential(Arc::default()));
+        let app = App::new(database, settings, clock, Ids::Sequential(Arc::default()));
         Self { pool, requests, app, numbers: AtomicUsize::new(1), _lease: lease }
     }
 
@@ -96,6 +105,12 @@ impl TestApp {
     /// A user without any permission.
     pub fn plain(&self) -> Client {
         self.bearer("plain")
+    }
+
+    /// The superuser, at another server on the same database.
+    pub fn replica(&self) -> Client {
+        let app = App::new(self.app.database.clone(), settings(), Clock::Fixed(now()), Ids::Random);
+        Client::new(http::router(app), Some("admin"))
     }
 
     /// Nobody.
