@@ -82,11 +82,16 @@ impl Layout {
 
     /// SQL of a declaration, with the name of the table between users and groups in place of `{user_groups}`.
     pub fn sql(&self, declared: &'static str) -> Cow<'static, str> {
-        if declared.contains("{user_groups}") {
-            Cow::Owned(declared.replace("{user_groups}", self.user_groups))
-        } else {
-            Cow::Borrowed(declared)
-        }
+        with_user_groups(declared, self.user_groups)
+    }
+}
+
+/// SQL of a declaration, with this name in place of `{user_groups}`.
+pub(super) fn with_user_groups(declared: &'static str, user_groups: &str) -> Cow<'static, str> {
+    if declared.contains("{user_groups}") {
+        Cow::Owned(declared.replace("{user_groups}", user_groups))
+    } else {
+        Cow::Borrowed(declared)
     }
 }
 

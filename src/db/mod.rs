@@ -9,6 +9,7 @@ pub mod embedded;
 pub mod grants;
 pub mod key;
 pub mod layout;
+pub mod needs;
 pub mod own;
 pub mod server;
 pub mod sql;
@@ -27,6 +28,7 @@ use crate::contract::Release;
 pub use dictionary::Dictionary;
 pub use key::PrimaryKey;
 pub use layout::Layout;
+pub use needs::{Need, Needs, Privilege};
 pub use server::{Location, Server};
 pub use sql::Sql;
 
@@ -44,6 +46,8 @@ pub struct Options {
     pub release: Release,
     /// The permissions that there are in a database of our own: each with its model, by codename.
     pub permissions: Vec<(Model, String)>,
+    /// What has to be there in authentik's database.
+    pub needs: Needs,
 }
 
 /// An open database.
@@ -66,7 +70,7 @@ pub async fn open(options: PgConnectOptions, how: &Options, ids: &Ids) -> anyhow
     let mut transaction =
         if how.pgbouncer { pool.begin_with(connection::PINNED).await? } else { pool.begin().await? };
     let layout = if attached::is_authentik(&mut transaction).await? {
-        Some(attached::layout(&mut transaction).await?)
+        Some(attached::layout(&mut transaction, &how.needs).await?)
     } else {
         None
     };

@@ -18,6 +18,7 @@ mod groups;
 mod http;
 mod invitations;
 mod laws;
+mod needs;
 mod overload;
 mod paging;
 mod properties;
