@@ -95,11 +95,11 @@ pub(super) fn with_user_groups(declared: &'static str, user_groups: &str) -> Cow
     }
 }
 
-/// The tables that the database role may read.
+/// The tables that the database role may read, in whole or in the columns that it needs of users.
 pub(super) async fn readable(connection: &mut PgConnection) -> sqlx::Result<BTreeSet<String>> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
-         AND relkind IN ('r', 'p') AND has_table_privilege(oid, 'SELECT')",
+         AND relkind IN ('r', 'p') AND has_any_column_privilege(oid, 'SELECT')",
     )
     .fetch_all(connection)
     .await?;
