@@ -13,7 +13,7 @@ use crate::contract::Release;
 use crate::contract::duration::parse_timedelta;
 use crate::db::bootstrap::FirstUser;
 use crate::db::embedded::EmbeddedSettings;
-use crate::db::{self, Location};
+use crate::db::{self, Location, Needs};
 
 /// One setting.
 pub struct Setting {
@@ -206,13 +206,15 @@ impl Settings {
         })
     }
 
-    /// How the database is opened; `permissions` are those that there are in one of our own.
-    pub fn database_options(&self, permissions: Vec<(Model, String)>) -> db::Options {
+    /// How the database is opened; `permissions` are those that there are in one of our own, `needs` what has to be
+    /// there in authentik's.
+    pub fn database_options(&self, permissions: Vec<(Model, String)>, needs: Needs) -> db::Options {
         db::Options {
             pool_size: self.pool_size,
             pgbouncer: self.pgbouncer,
             release: self.release,
             permissions,
+            needs,
         }
     }
 

@@ -10,11 +10,29 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::db::{Layout, Sql};
+use crate::db::{Layout, Need, Sql};
 use crate::error::ApiError;
 
 pub use rbac::Scope;
 pub use tenant::Tenant;
+
+/// What the statements here read.
+pub const NEEDS: [&[Need]; 3] = [CALLER, rbac::NEEDS, tenant::NEEDS];
+
+/// What [`authenticate`] reads of tokens, users, groups and roles.
+const CALLER: &[Need] = &[
+    Need::read(
+        "authentik_core_token",
+        "key text, intent text, user_id integer, expiring boolean, expires timestamptz",
+    ),
+    Need::read("authentik_core_user", "id integer, username text, email text, type text, is_active boolean"),
+    Need::read("{user_groups}", "user_id integer, group_id uuid"),
+    Need::read("authentik_core_group", "group_uuid uuid, is_superuser boolean"),
+    Need::read("authentik_core_groupparentage", "child_id uuid, parent_id uuid"),
+    Need::read("authentik_core_group_roles", "group_id uuid, role_id uuid"),
+    Need::read("authentik_core_user_roles", "user_id integer, role_id uuid"),
+    Need::read("guardian_rolemodelpermission", "permission_id integer, role_id uuid"),
+];
 
 /// An active user with a valid API token.
 #[derive(Debug, Clone, FromRow)]

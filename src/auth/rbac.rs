@@ -8,9 +8,16 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Caller;
-use crate::db::Sql;
 use crate::db::statements::Restriction;
+use crate::db::{Need, Sql};
 use crate::error::ApiError;
+
+/// What the statements about permissions read.
+pub(super) const NEEDS: &[Need] = &[
+    Need::read("guardian_roleobjectpermission", "object_pk text, permission_id integer, role_id uuid"),
+    Need::read("auth_permission", "id integer, content_type_id integer, codename text"),
+    Need::read("django_content_type", "id integer, app_label text"),
+];
 
 /// Which rows a caller sees.
 #[derive(Debug, Clone)]

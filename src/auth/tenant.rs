@@ -5,7 +5,20 @@ use serde_json::Value;
 use sqlx::FromRow;
 
 use crate::contract::duration::parse_timedelta;
-use crate::db::Layout;
+use crate::db::{Layout, Need};
+
+/// What [`Tenant::ATTACHED`] reads.
+pub(super) const NEEDS: &[Need] = &[
+    Need::read(
+        "authentik_tenants_tenant",
+        "schema_name text, event_retention text, default_token_duration text, \
+         pagination_default_page_size integer, pagination_max_page_size integer",
+    ),
+    Need::read(
+        "authentik_brands_brand",
+        "brand_uuid uuid, domain text, \"default\" boolean, branding_default_flow_background text",
+    ),
+];
 
 /// What authentik's administrators set for their installation; read with the caller, so never stale.
 #[derive(Debug, Clone, FromRow)]

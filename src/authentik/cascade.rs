@@ -12,8 +12,15 @@ use sqlx::PgConnection;
 
 use crate::contract::messages;
 use crate::db::catalogue::{ForeignKey, ForeignKeys};
-use crate::db::{Layout, Sql};
+use crate::db::{Layout, Need, Privilege, Sql};
 use crate::error::ApiError;
+
+/// What goes with flows, bindings and groups. What else is read, the catalogue says.
+pub(super) const NEEDS: &[Need] = &[Need {
+    table: "authentik_policies_policybinding",
+    privileges: &[Privilege::Select, Privilege::Delete],
+    columns: "policy_binding_uuid uuid, target_id uuid, group_id uuid",
+}];
 
 /// Nullable keys whose rows go with what they point at: `(table, column)`.
 const CASCADES: [(&str, &str); 8] = [

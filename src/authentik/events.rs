@@ -6,7 +6,16 @@ use sqlx::PgConnection;
 
 use super::Author;
 use crate::contract::duration::parse_timedelta;
+use crate::db::{Need, Privilege};
 use crate::error::ApiError;
+
+/// What an event is written with.
+pub(super) const NEEDS: &[Need] = &[Need {
+    table: "authentik_events_event",
+    privileges: &[Privilege::Insert],
+    columns: "event_uuid uuid, action text, app text, context jsonb, client_ip inet, created timestamptz, \
+        \"user\" jsonb, expires timestamptz, expiring boolean, brand jsonb",
+}];
 
 /// The app that authentik names in the events of its API's writes.
 const APP: &str = "authentik.events.middleware";

@@ -7,12 +7,25 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::contract::stage_types::{self, StageType};
-use crate::db::{Layout, Sql};
+use crate::db::{Layout, Need, Privilege, Sql};
 use crate::error::ApiError;
 
 /// The model of bindings.
 pub const BINDING: Model =
     Model { app_label: "authentik_flows", name: "FlowStageBinding", model: "flowstagebinding" };
+
+/// What the statements here need of bindings and cached plans.
+pub(super) const NEEDS: &[Need] = &[
+    Need::read(
+        "authentik_flows_flowstagebinding",
+        "fsb_uuid uuid, \"order\" integer, target_id uuid, stage_id uuid",
+    ),
+    Need {
+        table: "django_postgres_cache_cacheentry",
+        privileges: &[Privilege::Select, Privilege::Delete],
+        columns: "cache_key text",
+    },
+];
 
 /// What a row is to flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,24 @@ use drf::permission::Model;
 use sqlx::PgConnection;
 
 use crate::auth::Caller;
-use crate::db::PrimaryKey;
+use crate::db::{Need, PrimaryKey, Privilege};
 use crate::error::ApiError;
+
+/// What [`grant`] needs.
+pub(super) const NEEDS: &[Need] = &[
+    Need {
+        table: "guardian_roleobjectpermission",
+        privileges: &[Privilege::Insert],
+        columns: "object_pk text, content_type_id integer, permission_id integer, role_id uuid",
+    },
+    Need::read("authentik_rbac_initialpermissions", "id integer, role_id uuid"),
+    Need::read(
+        "authentik_rbac_initialpermissions_permissions",
+        "initialpermissions_id integer, permission_id integer",
+    ),
+    Need::read("auth_permission", "id integer, content_type_id integer"),
+    Need::read("django_content_type", "id integer, app_label text, model text"),
+];
 
 /// Grant them, in the transaction that makes the object.
 pub(super) async fn grant(

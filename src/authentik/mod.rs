@@ -14,12 +14,16 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::clock::{Clock, Ids};
-use crate::db::{Layout, PrimaryKey};
+use crate::db::{Layout, Need, PrimaryKey};
 use crate::error::ApiError;
 
 pub use events::Change;
 pub use flows::FlowPart;
 pub use origin::Origin;
+
+/// What the statements here need.
+pub const NEEDS: [&[Need]; 5] =
+    [cascade::NEEDS, events::NEEDS, flows::NEEDS, initial_permissions::NEEDS, sessions::NEEDS];
 
 /// Something that was written.
 #[derive(Debug)]

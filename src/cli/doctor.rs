@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::stdout::print;
 use crate::config::Settings;
-use crate::db::{Database, Layout, Server, attached, grants};
+use crate::db::{Database, Layout, Needs, Server, grants};
 use crate::resources;
 
 /// How often the database is asked to find its latency.
@@ -29,9 +29,10 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
 
 async fn check(database: &Database) -> anyhow::Result<()> {
     let mut session = database.requests.acquire().await?;
-    let mut report = describe(&mut session, &database.layout).await?;
+    let needs = resources::needs();
+    let mut report = describe(&mut session, &database.layout, &needs).await?;
     let missing = if database.layout.is_attached() {
-        grants::missing(&mut session, &database.layout, &resources::tables_of_used_by()).await?
+        grants::missing(&mut session, &database.layout, &needs).await?
     } else {
         Vec::new()
     };
@@ -45,7 +46,7 @@ async fn check(database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn describe(connection: &mut PgConnection, layout: &Layout) -> anyhow::Result<String> {
+async fn describe(connection: &mut PgConnection, layout: &Layout, needs: &Needs) -> anyhow::Result<String> {
     let (server, name, role, pid): (String, String, String, i32) = sqlx::query_as(
         "SELECT current_setting('server_version'), current_database()::text, current_user::text, pg_backend_pid()",
     )
@@ -57,11 +58,7 @@ async fn describe(connection: &mut PgConnection, layout: &Layout) -> anyhow::Res
         format!("own database, answering as authentik {}", layout.authentik_version())
     };
     let tables = if layout.is_attached() {
-        format!(
-            "{} tables checked, {} types of stages",
-            attached::tables_checked(),
-            layout.stage_tables().len()
-        )
+        format!("{} tables checked, {} types of stages", needs.tables.len(), layout.stage_tables().len())
     } else {
         "migrated".to_owned()
     };
@@ -97,7 +94,7 @@ pub async fn grants(settings: &Settings, role: &str) -> anyhow::Result<String> {
     }
     // Quoted as PostgreSQL quotes a name.
     let role = format!("\"{}\"", role.replace('"', "\"\""));
-    Ok(grants::needed(&database.layout, &resources::tables_of_used_by())
+    Ok(grants::needed(&database.layout, &resources::needs())
         .iter()
         .map(|grant| grant.sql(&role) + "\n")
         .collect())

@@ -14,9 +14,8 @@ use super::stdout::print;
 use crate::app::App;
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
-use crate::db::{self, Server, bootstrap};
+use crate::db::{Server, bootstrap};
 use crate::http::{self, Connections, HEAD_TIME_LIMIT};
-use crate::resources;
 
 /// How long requests may take to finish after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
@@ -53,9 +52,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 /// Open the database and say where everything is.
 async fn open(server: &Server, settings: Settings, address: SocketAddr) -> anyhow::Result<App> {
     let (clock, ids) = (Clock::System, Ids::Random);
-    let database =
-        db::open(server.connect_options(), &settings.database_options(resources::permissions()), &ids)
-            .await?;
+    let database = super::open(server, &settings).await?;
     if !database.layout.is_attached()
         && let Some(key) = bootstrap::first_user(&database.pool, &settings.first_user, &clock, &ids).await?
     {

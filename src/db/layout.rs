@@ -82,19 +82,24 @@ impl Layout {
 
     /// SQL of a declaration, with the name of the table between users and groups in place of `{user_groups}`.
     pub fn sql(&self, declared: &'static str) -> Cow<'static, str> {
-        if declared.contains("{user_groups}") {
-            Cow::Owned(declared.replace("{user_groups}", self.user_groups))
-        } else {
-            Cow::Borrowed(declared)
-        }
+        with_user_groups(declared, self.user_groups)
     }
 }
 
-/// The tables that the database role may read.
+/// SQL of a declaration, with this name in place of `{user_groups}`.
+pub(super) fn with_user_groups(declared: &'static str, user_groups: &str) -> Cow<'static, str> {
+    if declared.contains("{user_groups}") {
+        Cow::Owned(declared.replace("{user_groups}", user_groups))
+    } else {
+        Cow::Borrowed(declared)
+    }
+}
+
+/// The tables that the database role may read, in whole or in the columns that it needs of users.
 pub(super) async fn readable(connection: &mut PgConnection) -> sqlx::Result<BTreeSet<String>> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
-         AND relkind IN ('r', 'p') AND has_table_privilege(oid, 'SELECT')",
+         AND relkind IN ('r', 'p') AND has_any_column_privilege(oid, 'SELECT')",
     )
     .fetch_all(connection)
     .await?;

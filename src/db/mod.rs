@@ -9,6 +9,7 @@ pub mod grants;
 mod json_lookup;
 pub mod key;
 pub mod layout;
+pub mod needs;
 pub mod own;
 pub mod pool;
 pub mod proof;
@@ -30,6 +31,7 @@ use crate::contract::Release;
 pub use dictionary::Dictionary;
 pub use key::PrimaryKey;
 pub use layout::Layout;
+pub use needs::{Need, Needs, Privilege};
 pub use pool::Pool;
 pub use proof::Proof;
 pub use server::{Location, Server};
@@ -51,6 +53,8 @@ pub struct Options {
     pub release: Release,
     /// The permissions that there are in a database of our own: each with its model, by codename.
     pub permissions: Vec<(Model, String)>,
+    /// What has to be there in authentik's database.
+    pub needs: Needs,
 }
 
 /// An open database.
@@ -74,7 +78,7 @@ pub async fn open(options: PgConnectOptions, how: &Options, ids: &Ids) -> anyhow
     let mut transaction =
         if how.pgbouncer { pool.begin_with(time_limit::PINNED).await? } else { pool.begin().await? };
     let layout = if attached::is_authentik(&mut transaction).await? {
-        Some(attached::layout(&mut transaction).await?)
+        Some(attached::layout(&mut transaction, &how.needs).await?)
     } else {
         None
     };

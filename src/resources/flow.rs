@@ -17,7 +17,7 @@ use super::used_by;
 use crate::authentik::{Change, FlowPart, Written};
 use crate::contract::rules::{self as authentik_rules, THEME, is_address};
 use crate::contract::{API_PREFIX, Release};
-use crate::db::statements;
+use crate::db::{Need, statements};
 use crate::error::ApiError;
 use crate::views::used_by::Relation;
 use crate::views::{Action, Answer, Context, Request, Resource};
@@ -239,6 +239,10 @@ impl Resource for Flow {
     };
     const EXTRA_ACTIONS: &'static [Action<Self>] = &[SET_BACKGROUND_URL];
     const USED_BY: &'static [Relation] = used_by::FLOW;
+    const NEEDS: &'static [Need] = &[
+        Need::read("authentik_policies_policybinding", "\"order\" integer, policy_id uuid, target_id uuid"),
+        Need::read("django_postgres_cache_cacheentry", "cache_key text"),
+    ];
     type Input = FlowInput;
     type Key = Uuid;
 

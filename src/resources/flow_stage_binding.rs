@@ -17,7 +17,7 @@ use super::used_by;
 use crate::authentik::flows::{self, Binding};
 use crate::authentik::{Change, FlowPart, Written, cascade};
 use crate::contract::messages::NEVER_EVALUATED;
-use crate::db::statements;
+use crate::db::{Need, statements};
 use crate::error::ApiError;
 use crate::views::used_by::Relation;
 use crate::views::{Check, Context, Resource};
@@ -131,6 +131,8 @@ impl Resource for FlowStageBinding {
         )
     };
     const USED_BY: &'static [Relation] = used_by::BINDING;
+    const NEEDS: &'static [Need] =
+        &[Need::read("authentik_policies_policybinding", "policy_id uuid, target_id uuid")];
     type Input = FlowStageBindingInput;
     type Key = Uuid;
 

@@ -19,7 +19,7 @@ use super::used_by;
 use super::user::{self, PartialUser};
 use crate::authentik::{Change, FlowPart, Written};
 use crate::contract::messages;
-use crate::db::{Dictionary, Sql};
+use crate::db::{Dictionary, Need, Sql};
 use crate::error::ApiError;
 use crate::views::used_by::Relation;
 use crate::views::{Action, Answer, Check, Context, Request, Resource};
@@ -167,6 +167,7 @@ impl Resource for Group {
     };
     const EXTRA_ACTIONS: &'static [Action<Self>] = &[ADD_USER, REMOVE_USER];
     const USED_BY: &'static [Relation] = used_by::GROUP;
+    const NEEDS: &'static [Need] = role::NEEDS;
     type Input = GroupInput;
     type Key = Uuid;
 

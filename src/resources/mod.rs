@@ -19,10 +19,11 @@ pub mod user;
 mod user_settings;
 mod user_write_stage;
 
-use std::collections::BTreeSet;
-
 use drf::permission::{Model, Verb};
 
+use crate::auth;
+use crate::authentik;
+use crate::db::{Needs, attached};
 use crate::views::Resource;
 use crate::views::endpoint::{self, Endpoint};
 use crate::views::used_by::Relation;
@@ -92,15 +93,21 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.0
 }
 
-/// The tables that `used_by/` reads.
-pub fn tables_of_used_by() -> BTreeSet<&'static str> {
-    struct Tables(BTreeSet<&'static str>);
-    impl Visitor for Tables {
+/// The tables and columns that the server needs.
+pub fn needs() -> Needs {
+    struct All(Needs);
+    impl Visitor for All {
         fn visit<R: Resource>(&mut self) {
-            self.0.extend(R::USED_BY.iter().flat_map(Relation::tables));
+            let actions = R::actions().map(|action| &action.declared);
+            self.0.add_resource(R::DECLARATION, actions, R::WRITING_IS_GRANTED);
+            self.0.extend(R::NEEDS);
+            self.0.optional.extend(R::USED_BY.iter().flat_map(Relation::tables));
         }
     }
-    let mut tables = Tables(BTreeSet::new());
-    visit(&mut tables);
-    tables.0
+    let mut all = All(Needs::default());
+    visit(&mut all);
+    for statements in auth::NEEDS.iter().chain(&authentik::NEEDS).chain([&attached::NEEDS]) {
+        all.0.extend(statements);
+    }
+    all.0
 }

@@ -6,12 +6,17 @@ use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::db::Need;
+
 /// Roles as the target of foreign keys.
 pub const TARGET: Target = Target { table: "authentik_rbac_role", pk: "uuid", key: Key::Uuid };
 /// Roles by their key, for filters.
 pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
 /// Roles by their name, for filters.
 pub const BY_NAME: Rows = Rows { table: TARGET.table, column: "name" };
+
+/// What statements read of roles.
+pub const NEEDS: &[Need] = &[Need::read(TARGET.table, "uuid uuid, name text")];
 
 /// A role inside another object.
 #[derive(Debug, Clone, Serialize, FromRow)]

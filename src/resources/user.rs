@@ -20,7 +20,7 @@ use super::role::{self, HeldRole, Role};
 use super::{group, me, used_by};
 use crate::contract::messages;
 use crate::contract::rules as authentik_rules;
-use crate::db::{Dictionary, Layout, Sql, bootstrap, statements};
+use crate::db::{Dictionary, Layout, Need, Sql, bootstrap, statements};
 use crate::error::ApiError;
 use crate::views::used_by::Relation;
 use crate::views::{Action, Check, Context, Preparation, Resource, Save};
@@ -301,6 +301,9 @@ impl Resource for User {
     };
     const EXTRA_ACTIONS: &'static [Action<Self>] = &[me::ME];
     const USED_BY: &'static [Relation] = used_by::USER;
+    const NEEDS: &'static [Need] = role::NEEDS;
+    /// Who may change users can become any of them.
+    const WRITING_IS_GRANTED: bool = false;
     type Input = UserInput;
     type Key = i32;
 

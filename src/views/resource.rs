@@ -18,7 +18,7 @@ use super::used_by::Relation;
 use crate::app::App;
 use crate::auth::{Caller, Scope};
 use crate::authentik::{FlowPart, Trace};
-use crate::db::PrimaryKey;
+use crate::db::{Need, PrimaryKey};
 use crate::error::ApiError;
 
 /// A resource: one file in `resources/`.
@@ -31,6 +31,10 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     const EXTRA_ACTIONS: &'static [Action<Self>] = &[];
     /// The rows of `used_by/`.
     const USED_BY: &'static [Relation] = &[];
+    /// What its own statements need that no declaration tells of.
+    const NEEDS: &'static [Need] = &[];
+    /// Whether authentik's database role for us is to be granted what writing it takes.
+    const WRITING_IS_GRANTED: bool = true;
 
     /// The fields whose values have rules (as `#[validate]`) or that hooks read, every one optional. What a field's type
     /// says already stands in the declaration alone.

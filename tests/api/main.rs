@@ -21,6 +21,7 @@ mod http;
 mod invitations;
 mod laws;
 mod memory;
+mod needs;
 mod overload;
 mod paging;
 mod properties;

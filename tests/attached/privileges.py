@@ -71,6 +71,8 @@ def one_missing(lab: Lab, report: Report) -> None:
     failed, unclear, unneeded = [], [], set()
     with lab.serve(database, **AS_ROLE) as server:
         admin, viewer = server.client(), server.client(TOKENS["viewer"])
+        users = [row["model_name"] for row in admin.get(f"/core/groups/{bound(0)}/used_by/").body]
+        report.same("used_by of a group names what joins users, of whom not all is readable", users, ["policybinding"])
         refused, errors = requests(admin, viewer, 0)
         usual = {detail for _, detail in refused}
         expected = len(usual) == 1 and VIEW in str(usual) and not errors
@@ -123,6 +125,11 @@ FIXTURE = """
     WHERE p.codename = 'view_flow' AND r.name = 'peer-viewer-role' AND f.slug = 'initial-setup'"""
 
 
+def bound(number: int) -> str:
+    """The key of a round's group."""
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
 def requests(admin: Client, viewer: Client, number: int) -> tuple[list[tuple[str, str]], list]:
     """Requests that together need every privilege: those that got 403, with the detail, and those that failed."""
     refused, failed = [], []
@@ -167,7 +174,7 @@ def requests(admin: Client, viewer: Client, number: int) -> tuple[list[tuple[str
         flow,
         group,
     ]
-    parent = f"00000000-0000-4000-8000-{number:012}"
+    parent = bound(number)
     ask("POST", "/core/groups/", {"name": f"{name} child", "parents": [parent]})
     for path in ("/stages/all/", "/stages/all/user_settings/", "/core/users/", "/core/users/me/"):
         ask("GET", path)
