@@ -69,8 +69,8 @@ async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiE
     let effect = action.map_or(Effect::Reads, |action| action.declared.effect);
     let deadline = call.deadline;
     let work = async {
-        if effect == Effect::Writes {
-            R::before(&call.app).await;
+        if let Some(action) = action {
+            R::before(&call.app, &action.declared).await;
         }
         let mut transaction = Transaction::begin(&call.app.database, effect).await?;
         let answer = run::<R>(&mut call, route, action, &mut transaction).await?;
