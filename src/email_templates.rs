@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::Mutex;
+
 use crate::contract::{Release, templates};
 
 /// A template that can be chosen.
@@ -14,22 +16,25 @@ pub struct Template {
     pub description: String,
 }
 
-/// The templates of an installation. The directory is read when somebody asks for it, and remembered for the checks of
-/// that request: those run while rows are locked, and a directory may be slow.
+/// The templates of an installation. The directory is read when a request that needs them comes in, and remembered for
+/// the rest of that request: it holds a connection and locks rows by then, and a directory may be slow.
 #[derive(Debug)]
 pub struct Templates {
     directory: PathBuf,
     files: RwLock<Arc<Vec<String>>>,
+    /// One reads at a time: what was read last is the newest, and a directory that hangs takes one thread and not all.
+    reading: Mutex<()>,
 }
 
 impl Templates {
     /// Those in `directory`, none of which is known yet.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, files: RwLock::default() }
+        Self { directory, files: RwLock::default(), reading: Mutex::default() }
     }
 
     /// Read the directory.
     pub async fn refresh(&self) {
+        let _reading = self.reading.lock().await;
         let files = Arc::new(files(self.directory.clone()).await);
         *self.files.write().unwrap_or_else(PoisonError::into_inner) = files;
     }
@@ -38,9 +43,9 @@ impl Templates {
         Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// All templates: the built-in ones of a release, then the readable `**/*.html` of the directory by name.
-    pub async fn list(&self, release: Release) -> Vec<Template> {
-        self.refresh().await;
+    /// All templates, as of the last [`Self::refresh`]: the built-in ones of a release, then the readable `**/*.html` of
+    /// the directory by name.
+    pub fn list(&self, release: Release) -> Vec<Template> {
         let built_in = templates::built_in(release).map(|(name, description)| Template {
             name: name.to_owned(),
             description: description.to_owned(),
@@ -87,8 +92,9 @@ fn walk(root: &Path, directory: &Path, names: &mut Vec<String>) {
     }
 }
 
-fn is_template(path: &PathBuf) -> bool {
+/// A file that can't be read is none. What isn't a file isn't opened: that of a named pipe waits for somebody to write.
+fn is_template(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "html")
-        && std::fs::File::open(path).is_ok()
         && path.is_file()
+        && std::fs::File::open(path).is_ok()
 }

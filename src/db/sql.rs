@@ -1,5 +1,7 @@
 //! [`Sql`]: statements put together at run time.
 
+#![expect(clippy::disallowed_types, reason = "the one place that binds parameters says their types")]
+
 use std::fmt::Display;
 
 use sqlx::postgres::{PgArguments, PgRow};
@@ -12,7 +14,6 @@ pub struct Sql(QueryBuilder<Postgres>);
 
 impl Sql {
     /// Begin with `text`.
-    #[expect(clippy::disallowed_methods, reason = "the one place that binds parameters says their types")]
     pub fn new(text: &str) -> Self {
         Self(QueryBuilder::new(text))
     }

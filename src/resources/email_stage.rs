@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::contract::stage_types::{self, StageType};
 use crate::contract::{messages, rules as authentik_rules};
 use crate::error::ApiError;
-use crate::views::{Action, Answer, Check, Request};
+use crate::views::{Action, Answer, Check, Context};
 
 /// An email stage: sends a mail with a link.
 #[derive(Debug, Serialize, FromRow)]
@@ -89,8 +89,11 @@ impl StageKind for EmailStage {
     const EXTRA_ACTIONS: &'static [Action<Stage<Self>>] = &[TEMPLATES];
     type Input = EmailStageInput;
 
-    async fn before(app: &App) {
-        app.templates.refresh().await;
+    async fn before(app: &App, action: &drf::Action) {
+        let may_name_one = matches!(action.method, Method::Post | Method::Put | Method::Patch);
+        if may_name_one || action.route == TEMPLATES.declared.route {
+            app.templates.refresh().await;
+        }
     }
 
     async fn check(check: &mut Check<'_, Stage<Self>>, input: &Self::Input) -> Result<(), ApiError> {
@@ -115,11 +118,10 @@ const TEMPLATES: Action<Stage<EmailStage>> = Action::on_list(
         "Get all available templates, including custom templates",
     )
     .answers(Success::Many(&TYPE_CREATE)),
-    |request| Box::pin(templates(request)),
+    |request| Box::pin(async move { templates(request.context) }),
 );
 
-async fn templates(request: Request<'_>) -> Result<Answer, ApiError> {
-    let app = request.context.app;
-    let templates = app.templates.list(app.database.layout.release()).await;
+fn templates(Context { app, .. }: Context<'_>) -> Result<Answer, ApiError> {
+    let templates = app.templates.list(app.database.layout.release());
     Answer::ok(&templates.into_iter().map(TypeCreate::template).collect::<Vec<_>>())
 }

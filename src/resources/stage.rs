@@ -109,7 +109,7 @@ pub trait StageKind: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'
     type Input: DeserializeOwned + Validate + Send + Sync;
 
     /// See [`Resource::before`].
-    fn before(_app: &App) -> impl Future<Output = ()> + Send {
+    fn before(_app: &App, _action: &drf::Action) -> impl Future<Output = ()> + Send {
         async {}
     }
 
@@ -185,8 +185,8 @@ impl<K: StageKind> Resource for Stage<K> {
         FlowPart::Stage(self.head.pk)
     }
 
-    async fn before(app: &App) {
-        K::before(app).await;
+    async fn before(app: &App, action: &drf::Action) {
+        K::before(app, action).await;
     }
 
     async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {

@@ -88,8 +88,8 @@ async fn attempt<R: Resource>(
 ) -> Result<Answer, ApiError> {
     let deadline = call.deadline;
     let work = async {
-        if effect == Effect::Writes {
-            R::before(&call.app).await;
+        if let Some(action) = action {
+            R::before(&call.app, &action.declared).await;
         }
         let mut transaction = Transaction::begin(&call.app.database, effect, anew).await?;
         let answer = match transaction.server() {

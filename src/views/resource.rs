@@ -72,8 +72,8 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     /// Put what older clients send into today's words, before anything is checked.
     fn modernise(_body: &mut Value) {}
 
-    /// Look at what a write depends on outside the database, before a connection is taken and a row locked.
-    fn before(_app: &App) -> impl Future<Output = ()> + Send {
+    /// Look at what an action depends on outside the database, before a connection is taken and a row locked.
+    fn before(_app: &App, _action: &drf::Action) -> impl Future<Output = ()> + Send {
         async {}
     }
 

@@ -11,7 +11,9 @@ use rstest::rstest;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Program, embedded_settings, empty_database, flow_set_entry, new_directory};
+use crate::support::{
+    HeldCommits, Program, database_of, embedded_settings, empty_database, flow_set_entry, new_directory,
+};
 
 const STAGES: &str = "/api/v3/stages/user_write/";
 const INVITATIONS: &str = "/api/v3/stages/invitation/invitations/";
@@ -87,6 +89,29 @@ fn all(server: &Program, path: &str) -> Vec<Value> {
         rows.append(list["results"].as_array_mut().unwrap());
     }
     rows
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_does_not_end_the_commit() {
+    let mut environment = empty_database().await;
+    environment.push(("AUTHENTIK_BOOTSTRAP_TOKEN", KEY.to_owned()));
+    environment.push(("AUTHENTIK_LOG_LEVEL", "debug".to_owned()));
+    let server = Program::serve(&environment);
+    let database = database_of(&environment);
+    let commits = HeldCommits::of(&database, "authentik_stages_user_write_userwritestage").await;
+    let client = server.ask("POST", STAGES, KEY, r#"{"name": "a stage"}"#).unwrap();
+    commits.one_waits().await;
+    drop(client);
+    tokio::time::sleep(Duration::from_millis(500)).await; // the server takes notice
+    commits.release().await;
+    let followed = async {
+        while !server.stderr().contains("\"message\":\"committed\"") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), followed).await.expect("what follows a commit is done");
+    assert_eq!(all(&server, STAGES).len(), 1);
+    assert_eq!(server.stderr().matches("\"message\":\"request\"").count(), 1, "the client got an answer");
 }
 
 #[rstest]

@@ -1,9 +1,14 @@
 //! The templates that an email stage may name.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::time::Duration;
 
+use rstest::rstest;
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use tokio::time::timeout;
 
 use crate::support::{EMAIL, TestApp, new_directory};
 
@@ -75,4 +80,56 @@ async fn a_template_that_is_gone_stops_only_requests_that_name_it() {
     assert_eq!(stage["template"], "mine.html");
     let refused = json!({ "template": ["Invalid template 'mine.html' specified."] });
     app.admin().patch(&path, json!({ "template": "mine.html" })).await.is(400, refused);
+}
+
+#[tokio::test]
+async fn a_template_of_today_can_be_named_at_once() {
+    let directory = new_directory("templates");
+    let file = directory.join("mine.html");
+    let app = TestApp::with(|settings| settings.template_dir = directory).await;
+    let path = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
+    let body = json!({ "template": "mine.html" });
+    app.admin().patch(&path, body.clone()).await.status(400);
+    fs::write(&file, "<p>").unwrap();
+    app.admin().patch(&path, body).await.status(200);
+    fs::remove_file(&file).unwrap();
+    app.admin().get(TEMPLATES).await.is(200, Value::Array(built_in()));
+}
+
+/// A directory may be slow: what is in it is read while the request has neither a connection nor a lock.
+#[rstest]
+#[case::before_a_write_asks_who_it_is("PATCH", "authentik_core_token")]
+#[case::before_a_write_locks_the_row("PATCH", "authentik_stages_email_emailstage")]
+#[case::before_the_list_asks_who_it_is("GET", "authentik_core_token")]
+#[tokio::test]
+async fn the_directory_is_read_before_the_database(#[case] method: &'static str, #[case] table: &str) {
+    let directory = new_directory("templates");
+    let file = directory.join("mine.html");
+    let app = TestApp::with(|settings| settings.template_dir = directory).await;
+    let object = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
+    fs::write(&file, "<p>").unwrap();
+    let mut blocker = app.pool.begin().await.unwrap();
+    let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+    sqlx::query(AssertSqlSafe(lock)).execute(&mut *blocker).await.unwrap();
+    let (client, path) = (app.admin(), if method == "GET" { TEMPLATES.to_owned() } else { object });
+    let body = json!({ "template": "mine.html" });
+    let waiting = tokio::spawn(async move { client.send_json(method, &path, &body).await });
+    app.somebody_waits_for_a_lock().await;
+    fs::remove_file(&file).unwrap();
+    blocker.rollback().await.unwrap();
+    let answer = waiting.await.unwrap().status(200);
+    assert!(answer.to_string().contains("mine.html"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_not_opened() {
+    let directory = new_directory("templates");
+    let pipe = directory.join("pipe.html");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::create_dir(directory.join("directory.html")).unwrap();
+    let app = TestApp::with(|settings| settings.template_dir = directory).await;
+    let listed = timeout(Duration::from_secs(10), app.admin().get(TEMPLATES)).await;
+    // Whoever waits for somebody to open the other end has it.
+    let _other_end = File::options().read(true).write(true).open(&pipe).unwrap();
+    listed.expect("nothing to wait for").is(200, Value::Array(built_in()));
 }

@@ -4,6 +4,7 @@
 //! [`conformance`] replays what authentik answered; the others are about one rule each.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
+#![expect(clippy::disallowed_methods, reason = "a test may put SQL together as it likes")]
 
 mod access;
 mod attributes;
@@ -22,6 +23,7 @@ mod invitations;
 mod laws;
 mod memory;
 mod needs;
+mod one_connection;
 mod overload;
 mod paging;
 mod properties;

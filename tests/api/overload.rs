@@ -1,7 +1,8 @@
-//! Requests that can't go on for want of the database: each ends in time, and leaves nothing.
+//! Requests that can't go on for want of the database: each ends in time, and leaves nothing. But a COMMIT is waited for.
 
 use std::time::Duration;
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -64,6 +65,31 @@ async fn a_write_that_takes_too_long_is_undone() {
     app.nobody_is_in_a_transaction().await;
     assert_eq!(app.contents().await, before);
     app.admin().patch(&path, json!({ "port": 26 })).await.status(200);
+}
+
+#[rstest]
+#[case::post("POST", 201)]
+#[case::patch("PATCH", 200)]
+#[case::delete("DELETE", 204)]
+#[tokio::test]
+async fn a_commit_that_takes_too_long_is_waited_for(#[case] method: &'static str, #[case] status: u16) {
+    let app = TestApp::new().await;
+    let object = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
+    let commits = app.hold_commits("authentik_stages_email_emailstage").await;
+    let (client, path) = (app.admin(), if method == "POST" { EMAIL.to_owned() } else { object });
+    let body = json!({ "name": "another stage", "port": 26 });
+    let waiting = tokio::spawn(async move { client.send_json(method, &path, &body).await });
+    commits.one_waits().await;
+    pass(WITHOUT_END).await;
+    commits.release().await;
+    waiting.await.unwrap().status(status);
+    let ports = app.admin().get(EMAIL).await.column("port");
+    let expected: &[u16] = match method {
+        "POST" => &[25, 26],
+        "PATCH" => &[26],
+        _ => &[],
+    };
+    assert_eq!(json!(ports), json!(expected));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ import time
 import traceback
 from pathlib import Path
 
+import connection
 import contract
 import deletion
 import load
@@ -31,6 +32,7 @@ SECTIONS = [
     user_settings.other_stages,
     deletion.foreign_stage_and_branded_flow,
     deletion.in_use,
+    connection.one,
     privileges.least,
     privileges.one_missing,
     releases.supported,

@@ -9,19 +9,20 @@ mod program;
 mod rows;
 mod samples;
 mod statements;
+mod waiting;
 
 pub use client::{Answer, Client, JSON};
 pub use database::{POOL_SIZE, embedded_settings, new_directory};
 pub use declared::{Declared, declared, is_text};
 pub use people::Person;
-pub use program::{Program, empty_database};
+pub use program::{Program, database_of, empty_database};
 pub use samples::{as_parameter, flow_set_entry};
 pub use statements::Statements;
+pub use waiting::HeldCommits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use ak_stages::app::App;
 use ak_stages::clock::{Clock, Ids};
@@ -149,28 +150,5 @@ impl TestApp {
         let rows: Vec<(String, String)> =
             sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&self.pool).await.unwrap();
         rows.into_iter().collect()
-    }
-
-    /// Returns when a statement waits for a lock.
-    pub async fn somebody_waits_for_a_lock(&self) {
-        while self.connections("wait_event_type = 'Lock'").await == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// Returns when every transaction has ended.
-    pub async fn nobody_is_in_a_transaction(&self) {
-        while self.connections("xact_start IS NOT NULL").await > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// How many connections to this database are like that, the one that counts left out.
-    async fn connections(&self, condition: &str) -> i64 {
-        let statement = format!(
-            "SELECT count(*) FROM pg_stat_activity \
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND {condition}"
-        );
-        sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&self.pool).await.unwrap()
     }
 }

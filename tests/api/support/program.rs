@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use ak_stages::config::SETTINGS;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::database;
 
@@ -26,6 +28,17 @@ pub async fn empty_database() -> Vec<(&'static str, String)> {
         ("AUTHENTIK_POSTGRESQL__USER", options.get_username().to_owned()),
         ("AUTHENTIK_POSTGRESQL__NAME", options.get_database().unwrap().to_owned()),
     ]
+}
+
+/// The database that an environment of [`empty_database`] names.
+pub fn database_of(environment: &[(&'static str, String)]) -> PgPool {
+    let value = |setting: &str| &environment.iter().find(|(name, _)| *name == setting).unwrap().1;
+    let options = PgConnectOptions::new_without_pgpass()
+        .socket(value("AUTHENTIK_POSTGRESQL__HOST"))
+        .port(value("AUTHENTIK_POSTGRESQL__PORT").parse().unwrap())
+        .username(value("AUTHENTIK_POSTGRESQL__USER"))
+        .database(value("AUTHENTIK_POSTGRESQL__NAME"));
+    PgPoolOptions::new().max_connections(2).connect_lazy_with(options)
 }
 
 /// A running server.
@@ -92,6 +105,19 @@ impl Program {
     /// # Errors
     /// The server went away.
     pub fn request(&self, method: &str, path: &str, key: &str, body: &str) -> io::Result<(u16, String)> {
+        let mut stream = self.ask(method, path, key, body)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((status.ok_or(io::ErrorKind::InvalidData)?, body.to_owned()))
+    }
+
+    /// Send a request on a connection of its own, which is closed if it is dropped before the answer.
+    ///
+    /// # Errors
+    /// The server went away.
+    pub fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         write!(
@@ -101,13 +127,8 @@ impl Program {
             self.address,
             body.len()
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok((status.ok_or(io::ErrorKind::InvalidData)?, body.to_owned()))
+        Ok(stream)
     }
-
     /// Send a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
