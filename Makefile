@@ -1,7 +1,7 @@
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check postgresql cargo
+.PHONY: help run test check bench postgresql cargo
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -17,6 +17,11 @@ test: cargo ## Run all tests
 
 check: cargo ## Check format, lints, documentation and the OpenAPI document
 	.ci/run static
+
+# Options of bench/run: make bench BENCH="--quick --cases retrieve"
+bench: cargo ## Measure the server; the results are in bench/results (bench/README.md)
+	cargo build --release --locked
+	bench/run $(BENCH)
 
 postgresql: ## Install PostgreSQL if the server would need one and there is none
 	scripts/install-postgresql.sh
