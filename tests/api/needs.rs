@@ -125,7 +125,7 @@ async fn nothing_else_is_needed() {
         prepared.push((resource, row, body, queries));
     }
     let privileges = |table| needs.tables[table].privileges.clone();
-    restrict(&app.pool, needs.clone()).await;
+    restrict(&app, needs.clone()).await;
     let admin = app.admin();
     for (resource, row, body, queries) in prepared {
         for query in queries {
@@ -148,7 +148,8 @@ async fn nothing_else_is_needed() {
 }
 
 /// Let all connections to come be a role's that may do what is needed, with the columns that are needed.
-async fn restrict(pool: &PgPool, needs: Needs) {
+async fn restrict(app: &TestApp, needs: Needs) {
+    let pool = &app.pool;
     let mut connection = pool.acquire().await.unwrap();
     let name: String =
         sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut *connection).await.unwrap();
@@ -177,9 +178,8 @@ async fn restrict(pool: &PgPool, needs: Needs) {
         execute(&mut connection, grant).await;
     }
     connection.close().await.unwrap();
-    while let Some(connection) = pool.try_acquire() {
-        connection.close().await.unwrap();
-    }
+    // The server's next connection is another role's.
+    app.requests.acquire_new().await.unwrap().finish().await.unwrap();
 }
 
 async fn execute(connection: &mut PgConnection, statement: String) {

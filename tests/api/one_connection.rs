@@ -1,18 +1,17 @@
 //! A connection keeps the statements that it prepared, by their text. So two that differ in the type of a parameter alone
 //! must not have the same text: the second would be sent with the first one's types.
 
+use ak_stages::db::pool::Pooled;
 use rstest::rstest;
 use serde_json::Value;
-use sqlx::Postgres;
-use sqlx::pool::PoolConnection;
 
 use crate::support::{Declared, POOL_SIZE, Statements, TestApp, as_parameter, declared};
 
 /// Take all connections but one, which is left to requests.
-async fn leave_one(app: &TestApp) -> Vec<PoolConnection<Postgres>> {
+async fn leave_one(app: &TestApp) -> Vec<Pooled> {
     let mut taken = Vec::new();
     for _ in 1..POOL_SIZE {
-        taken.push(app.pool.acquire().await.unwrap());
+        taken.push(app.requests.acquire().await.unwrap());
     }
     taken
 }
@@ -48,7 +47,8 @@ async fn all_resources_get_on_with_one_connection(#[values(false, true)] from_th
         app.admin().send("OPTIONS", &resource.path_of(object), &[], "").await.status(200);
     }
     let kept = sqlx::query_scalar("SELECT count(*) FROM pg_prepared_statements");
-    let kept: i64 = kept.fetch_one(&app.pool).await.unwrap();
+    let mut connection = app.requests.acquire().await.unwrap();
+    let kept: i64 = kept.fetch_one(&mut *connection).await.unwrap();
     assert!(kept > 50, "the connection keeps its statements, and has {kept}");
 }
 
