@@ -7,24 +7,24 @@
 //! - [`http`]: what comes in and goes out: connections, router, health, the API browser.
 //! - [`resources`]: what the API is about, one file a resource; the registry.
 //! - [`views`]: the generic actions: order of checks, look-up, transaction, answer.
-//! - [`authentik`]: what authentik does beside a write.
-//! - [`auth`]: credentials become a caller, a caller becomes a scope.
+//! - `authentik`: what authentik does beside a write.
+//! - `auth`: credentials become a caller, a caller becomes a scope.
 //! - [`app`]: the state that requests share. [`config`] reads its settings.
 //! - [`db`]: which PostgreSQL, what is in it, statements made from declarations.
-//! - [`contract`]: facts of authentik's contract. [`error`] is every way in which a request can fail.
+//! - [`contract`]: facts of authentik's contract. `error` is every way in which a request can fail.
 //!
 //! The dialect itself, Django REST framework's, is the crate [`drf`].
 
 pub mod app;
-pub mod auth;
-pub mod authentik;
+mod auth;
+mod authentik;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod db;
 mod email_templates;
-pub mod error;
+mod error;
 pub mod http;
 mod memory;
 pub mod resources;

@@ -23,7 +23,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that was used within this time is taken to be there.
 const FRESH: Duration = Duration::from_secs(1);
 /// How old a connection may become: the memory of a server process grows with the statements that it has seen.
-const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
+const MAX_LIFETIME: Duration = Duration::from_mins(30);
 
 /// The connections of requests; cheap to clone.
 #[derive(Clone)]

@@ -293,9 +293,14 @@ async fn apply_flow_set<K: StageKind>(
     let existing = sqlx::query_as("SELECT slug, flow_uuid FROM authentik_flows_flow WHERE slug = ANY($1)");
     let existing: Vec<(String, Uuid)> = existing.bind(&slugs).fetch_all(&mut *save.connection).await?;
     let mut flows: HashMap<String, Uuid> = existing.into_iter().collect();
-    let bound =
-        sqlx::query_scalar("SELECT target_id FROM authentik_flows_flowstagebinding WHERE stage_id = $1");
-    let bound: Vec<Uuid> = bound.bind(save.pk).fetch_all(&mut *save.connection).await?;
+    let bound: Vec<Uuid> = if save.mode == Mode::Create {
+        Vec::new()
+    } else {
+        sqlx::query_scalar("SELECT target_id FROM authentik_flows_flowstagebinding WHERE stage_id = $1")
+            .bind(save.pk)
+            .fetch_all(&mut *save.connection)
+            .await?
+    };
 
     let (mut bindings, mut taken) = (Vec::new(), bound.iter().copied().collect::<HashSet<_>>());
     for item in items {

@@ -9,6 +9,7 @@ use drf::intake::{Content, Mode};
 use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::Model;
 use drf::{rules, time};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -485,6 +486,10 @@ async fn roles(connection: &mut PgConnection, users: &[User]) -> Result<HashMap<
     Ok(roles)
 }
 
+/// What is percent-encoded in the URL of an avatar.
+const NOT_IN_DATA_URLS: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'/').remove(b':').remove(b'=');
+
 /// An image of the initials, as a `data:` URL. authentik asks gravatar first; we ask nobody.
 pub fn avatar(name: &str) -> String {
     let mut words = name.split_whitespace().filter_map(|word| word.chars().next());
@@ -497,16 +502,7 @@ pub fn avatar(name: &str) -> String {
          font-family=\"sans-serif\" text-anchor=\"middle\">{initials}</text></svg>",
         color & 0x7f_7f7f, // dark enough for white letters
     );
-    let mut url = String::from("data:image/svg+xml,");
-    for byte in svg.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' | b':' | b'=' => {
-                url.push(char::from(byte));
-            }
-            byte => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
+    format!("data:image/svg+xml,{}", utf8_percent_encode(&svg, NOT_IN_DATA_URLS))
 }
 
 fn autocomplete() -> Map<String, Value> {

@@ -46,13 +46,9 @@ pub(super) async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, Ap
 
 /// A name for the rows that a list is about: whose they are, and what the query asks for beside pages and order.
 fn selection_name<R: Resource>(context: Context<'_>) -> String {
-    let mut name = format!("{} {}", context.caller.id, R::DECLARATION.path);
-    for (key, value) in context.query.iter() {
-        if !matches!(key, "page" | "page_size" | "ordering") {
-            name.push_str(&format!("\0{key}\0{value}"));
-        }
-    }
-    name
+    let asked = context.query.iter().filter(|(key, _)| !matches!(*key, "page" | "page_size" | "ordering"));
+    // Quoted, so that no value can look like another parameter.
+    format!("{} {} {:?}", context.caller.id, R::DECLARATION.path, asked.collect::<Vec<_>>())
 }
 
 pub(super) async fn retrieve<R: Resource>(request: Request<'_>, mut row: R) -> Result<Answer, ApiError> {

@@ -9,7 +9,7 @@ use drf::action::{Method, Route};
 use drf::field::Place;
 use drf::params::FilterKind;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::support::{TestApp, as_parameter, declared};
 
