@@ -67,7 +67,7 @@ async fn what_somebody_else_changes_is_seen_at_once() {
             }
             1 => {
                 execute(&app.pool, &format!("UPDATE authentik_stages_email_emailstage SET port = {port}"))
-                    .await
+                    .await;
             }
             _ => {
                 let replica = app.replica();
@@ -224,9 +224,9 @@ async fn no_read_is_older_than_the_last_acknowledged_change() {
                 sqlx::query(write).execute(&mut *transaction).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(1 + n)).await;
                 if n == 0 {
-                    transaction.commit().await.unwrap()
+                    transaction.commit().await.unwrap();
                 } else {
-                    transaction.rollback().await.unwrap()
+                    transaction.rollback().await.unwrap();
                 }
             }
         }));
