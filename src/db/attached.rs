@@ -10,7 +10,6 @@ use super::catalogue::ForeignKeys;
 use super::layout::{self, Installation, Layout};
 use super::needs::{Need, Needs};
 use crate::contract::Release;
-use crate::contract::stage_types::StageType;
 
 /// What the start reads.
 pub const NEEDS: &[Need] = &[
@@ -65,7 +64,7 @@ pub async fn layout(connection: &mut PgConnection, needs: &Needs) -> anyhow::Res
         authentik_version: version,
         install_id: install_id.unwrap_or_default(),
         user_groups,
-        stage_tables: stage_tables(connection).await?,
+        stage_tables: layout::stage_tables(connection).await?,
         foreign_keys: ForeignKeys::read(connection).await?,
         tables: columns.into_keys().collect(),
         readable: layout::readable(connection).await?,
@@ -148,16 +147,4 @@ fn user_groups(columns: &Columns) -> Option<&'static str> {
             .is_some_and(|found| found.get("group_id").is_some_and(|column| column.kind == "uuid"))
     };
     USER_GROUPS.into_iter().find(between)
-}
-
-/// The tables of the stage types that this installation has: those whose key is a stage's.
-async fn stage_tables(connection: &mut PgConnection) -> sqlx::Result<Vec<(&'static StageType, String)>> {
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT c.relname::text FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid \
-         JOIN pg_constraint p ON p.conrelid = f.conrelid AND p.contype = 'p' AND p.conkey = f.conkey \
-         WHERE f.contype = 'f' AND f.confrelid = 'authentik_flows_stage'::regclass ORDER BY 1",
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(tables.into_iter().filter_map(|table| Some((StageType::of_table(&table)?, table))).collect())
 }

@@ -105,3 +105,17 @@ pub(super) async fn readable(connection: &mut PgConnection) -> sqlx::Result<BTre
     .await?;
     Ok(tables.into_iter().collect())
 }
+
+/// The tables of the stage types that this database has: those whose key is a stage's.
+pub(super) async fn stage_tables(
+    connection: &mut PgConnection,
+) -> sqlx::Result<Vec<(&'static StageType, String)>> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid \
+         JOIN pg_constraint p ON p.conrelid = f.conrelid AND p.contype = 'p' AND p.conkey = f.conkey \
+         WHERE f.contype = 'f' AND f.confrelid = 'authentik_flows_stage'::regclass ORDER BY 1",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(tables.into_iter().filter_map(|table| Some((StageType::of_table(&table)?, table))).collect())
+}

@@ -8,7 +8,6 @@ use super::catalogue::ForeignKeys;
 use super::layout::{self, Installation, Layout};
 use super::{Options, bootstrap};
 use crate::clock::Ids;
-use crate::contract::stage_types::{self, StageType};
 
 /// The migrations, in the binary.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -20,8 +19,6 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 pub async fn layout(pool: &PgPool, ids: &Ids, how: &Options) -> anyhow::Result<Layout> {
     migrate(pool).await.context("cannot bring the database's tables up to date")?;
     bootstrap::permissions(pool, &how.permissions).await?;
-    let table = |stage_type: &StageType| format!("{}_{}", stage_type.model.app_label, stage_type.model.model);
-    let types = [&stage_types::EMAIL, &stage_types::USER_WRITE, &stage_types::INVITATION];
     let mut connection = pool.acquire().await?;
     let readable = layout::readable(&mut connection).await?;
     Ok(Layout {
@@ -30,7 +27,7 @@ pub async fn layout(pool: &PgPool, ids: &Ids, how: &Options) -> anyhow::Result<L
         authentik_version: how.release.version().to_owned(),
         install_id: bootstrap::install_id(pool, ids).await?,
         user_groups: "authentik_core_user_groups",
-        stage_tables: types.map(|stage_type| (stage_type, table(stage_type))).into(),
+        stage_tables: layout::stage_tables(&mut connection).await?,
         foreign_keys: ForeignKeys::read(&mut connection).await?,
         tables: readable.clone(),
         readable,
