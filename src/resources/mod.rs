@@ -1,4 +1,4 @@
-//! The registry: every resource of the API, one line each.
+//! The registry: every resource of the API, a `mod` and a line in [`visit`] each.
 
 mod any_stage;
 pub mod document;
@@ -28,30 +28,18 @@ use crate::views::Resource;
 use crate::views::endpoint::{self, Endpoint};
 use crate::views::used_by::Relation;
 
-use any_stage::AnyStage;
-use email_stage::EmailStage;
-use flow::Flow;
-use flow_stage_binding::FlowStageBinding;
-use group::Group;
-use invitation::Invitation;
-use invitation_stage::InvitationStage;
-use stage::Stage;
-use token::Token;
-use user::User;
-use user_write_stage::UserWriteStage;
-
 /// Do something with every resource. Rust has no list of types, so the list is this function.
 pub fn visit(visitor: &mut impl Visitor) {
-    visitor.visit::<Stage<EmailStage>>();
-    visitor.visit::<Stage<UserWriteStage>>();
-    visitor.visit::<Stage<InvitationStage>>();
-    visitor.visit::<Invitation>();
-    visitor.visit::<AnyStage>();
-    visitor.visit::<Flow>();
-    visitor.visit::<FlowStageBinding>();
-    visitor.visit::<Group>();
-    visitor.visit::<User>();
-    visitor.visit::<Token>();
+    visitor.visit::<stage::Stage<email_stage::EmailStage>>();
+    visitor.visit::<stage::Stage<user_write_stage::UserWriteStage>>();
+    visitor.visit::<stage::Stage<invitation_stage::InvitationStage>>();
+    visitor.visit::<invitation::Invitation>();
+    visitor.visit::<any_stage::AnyStage>();
+    visitor.visit::<flow::Flow>();
+    visitor.visit::<flow_stage_binding::FlowStageBinding>();
+    visitor.visit::<group::Group>();
+    visitor.visit::<user::User>();
+    visitor.visit::<token::Token>();
 }
 
 /// See [`visit`].
