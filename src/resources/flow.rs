@@ -14,7 +14,7 @@ use uuid::Uuid;
 use validator::Validate;
 
 use super::used_by;
-use crate::authentik::{Change, FlowPart, Written};
+use crate::authentik::FlowPart;
 use crate::contract::rules::{self as authentik_rules, THEME, is_address};
 use crate::contract::{API_PREFIX, Release};
 use crate::db::{Need, statements};
@@ -343,26 +343,14 @@ const SET_BACKGROUND_URL: Action<Flow> = Action::on_object(
     |request, flow| Box::pin(set_background_url(request, flow)),
 );
 
-async fn set_background_url(request: Request<'_>, flow: Flow) -> Result<Answer, ApiError> {
-    let Request { context, connection, draft, .. } = request;
-    let url = match draft.get(&URL) {
-        Some(Content::Text(url)) => url.clone(),
-        _ => String::new(),
-    };
+async fn set_background_url(mut request: Request<'_>, flow: Flow) -> Result<Answer, ApiError> {
+    let url = request.draft.text(&URL).unwrap_or_default().to_owned();
     if let Err(error) = authentik_rules::background(&url) {
         return Err(ApiError::field(URL.name, error.message.unwrap_or_default()));
     }
     let mut change = Draft::default();
     change.set(&BACKGROUND, Content::Text(url));
-    statements::update(connection, Flow::DECLARATION, flow.pk, &change).await?;
-    let written = Written {
-        change: Change::Updated,
-        model: Flow::DECLARATION.model,
-        pk: flow.pk,
-        name: &flow.name,
-        part: flow.part(),
-    };
-    context.trace.wrote(connection, &written).await?;
+    request.change(&flow, &change).await?;
     Answer::ok(&json!({}))
 }
 

@@ -77,12 +77,28 @@ pub(super) async fn partial_update<R: Resource>(request: Request<'_>, row: R) ->
 
 async fn update<R: Resource>(mut request: Request<'_>, row: R, mode: Mode) -> Result<Answer, ApiError> {
     let (draft, input) = validated(&mut request, mode, Some(&row)).await?;
-    request.context.trace.changing(request.connection, row.part()).await?;
-    statements::update(request.connection, R::DECLARATION, row.pk(), &draft)
-        .await
-        .map_err(|error| unique_violation(R::DECLARATION, error))?;
+    store(&mut request, &row, &draft).await?;
     let row = finish(&mut request, mode, row.pk(), Some(&row), &draft, &input).await?;
     Answer::ok(&row)
+}
+
+impl Request<'_> {
+    /// Write fields of an object that the action has judged itself: the columns that `draft` names, authentik's traces.
+    /// Gives the object as answers show it.
+    ///
+    /// # Errors
+    /// 400 for a unique text that is taken; the database failed.
+    pub async fn change<R: Resource>(&mut self, row: &R, draft: &Draft) -> Result<R, ApiError> {
+        store(self, row, draft).await?;
+        conclude(self, Mode::Partial, row.pk(), draft).await
+    }
+}
+
+async fn store<R: Resource>(request: &mut Request<'_>, row: &R, draft: &Draft) -> Result<(), ApiError> {
+    request.context.trace.changing(request.connection, row.part()).await?;
+    statements::update(request.connection, R::DECLARATION, row.pk(), draft)
+        .await
+        .map_err(|error| unique_violation(R::DECLARATION, error))
 }
 
 pub(super) async fn destroy<R: Resource>(request: Request<'_>, row: R) -> Result<Answer, ApiError> {
@@ -105,7 +121,7 @@ async fn validated<R: Resource>(
     validate::<R>(request.context, request.connection, &body, mode, row).await
 }
 
-/// What follows the row itself: related rows, authentik's traces, then the object as the answer shows it.
+/// What follows the row itself: related rows, then what follows every write.
 async fn finish<R: Resource>(
     request: &mut Request<'_>,
     mode: Mode,
@@ -133,6 +149,18 @@ async fn finish<R: Resource>(
         }
     }
     R::saved(&mut Save { context, connection, mode, pk, before, draft }, input).await?;
+    conclude(request, mode, pk, draft).await
+}
+
+/// What follows every write: authentik's traces, then the object as the answer shows it.
+async fn conclude<R: Resource>(
+    request: &mut Request<'_>,
+    mode: Mode,
+    pk: R::Key,
+    draft: &Draft,
+) -> Result<R, ApiError> {
+    let (context, connection) = (request.context, &mut *request.connection);
+    let layout = &context.app.database.layout;
     let mut rows: Vec<R> = statements::reload(connection, R::DECLARATION, layout, vec![pk]).await?;
     let mut row = rows.pop().ok_or(ApiError::Conflict)?;
     let change = if mode == Mode::Create { Change::Created } else { Change::Updated };

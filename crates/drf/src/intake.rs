@@ -121,6 +121,14 @@ impl Draft {
         self.0.iter().find(|(name, _)| *name == field.name).map(|(_, content)| content)
     }
 
+    /// The text that `field` shall be, if the request (or the resource) says; none for what is no text.
+    pub fn text(&self, field: &Field) -> Option<&str> {
+        match self.get(field)? {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The keys that a foreign key or many-to-many `field` shall hold, if the request says; none for `null`.
     pub fn keys<K: TryFrom<KeyValue>>(&self, field: &Field) -> Option<Vec<K>> {
         let keys = match self.get(field)? {
