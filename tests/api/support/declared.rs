@@ -70,6 +70,12 @@ impl Declared {
         }
     }
 
+    /// The path of an action, for this object where it is one on an object.
+    pub fn place_of(&self, action: &Action, row: &Value) -> String {
+        let before = if action.route.detail { self.path_of(row) } else { self.path.to_owned() };
+        Route { detail: false, ..action.route }.path(&before, "")
+    }
+
     /// `FROM …` with the aliases that the resource's SQL expressions use.
     pub fn from(&self) -> String {
         let table = self.table;
