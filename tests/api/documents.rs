@@ -73,6 +73,20 @@ fn every_link_to_a_file_leads_somewhere() {
 }
 
 #[test]
+fn the_files_of_code_that_the_pages_name_are_there() {
+    let name = Regex::new(r"`((?:[a-z0-9_-]+/)*[a-z0-9_-]+\.rs)`").unwrap();
+    let mut named = 0;
+    for page in documents() {
+        for file in name.captures_iter(&read(&page)).map(|found| found[1].to_owned()) {
+            let places = ["", "src", "tests/api"].map(|place| top().join(place).join(&file));
+            assert!(places.iter().any(|place| place.exists()), "{} names {file}", page.display());
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named} files are named");
+}
+
+#[test]
 fn the_tests_that_compatibility_names_are_there() {
     let page = read(&top().join("docs/COMPATIBILITY.md"));
     let name = Regex::new(r"`([a-z_/]+)`").unwrap();
