@@ -85,7 +85,8 @@ fn the_diffs_apply(#[case] name: &str) {
 #[case::a_type_of_stages("ADDING-A-STAGE.md", &["documents", "server", "tests"])]
 fn the_diffs_are_as_long_as_the_page_says(#[case] name: &str, #[case] parts: &[&str]) {
     let page = page(name);
-    let count = Regex::new(r"(\d+)\s+files?\s+and\s+(\d+)\s+lines?\s+of\s+the\s+(server|tests|documents)").unwrap();
+    let count =
+        Regex::new(r"(\d+)\s+files?\s+and\s+(\d+)\s+lines?\s+of\s+the\s+(server|tests|documents)").unwrap();
     let number = |text: &str| text.parse::<usize>().unwrap();
     let told = count
         .captures_iter(&page)

@@ -32,9 +32,8 @@ pub const TARGET: Target = Target { table: "authentik_core_group", pk: "group_uu
 pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
 /// Groups by their name, for filters.
 pub const BY_NAME: Rows = Rows { table: TARGET.table, column: "name" };
-/// Permissions on groups beside the usual four.
-pub const PERMISSIONS: [&str; 4] =
-    ["add_user_to_group", "remove_user_from_group", "enable_group_superuser", "disable_group_superuser"];
+/// Permissions on groups that a rule asks for, and no action.
+pub const PERMISSIONS: [&str; 2] = ["enable_group_superuser", "disable_group_superuser"];
 
 /// A group.
 #[derive(Debug, Serialize, FromRow)]
@@ -330,7 +329,7 @@ const ADD_USER: Action<Group> = Action::on_object(
         "add_user_create",
         Method::Post,
         Route { detail: true, url_path: "add_user" },
-        Permission::Codename(PERMISSIONS[0]),
+        Permission::Codename("add_user_to_group"),
         "Add user",
         "Add user to group",
     )
@@ -345,7 +344,7 @@ const REMOVE_USER: Action<Group> = Action::on_object(
         "remove_user_create",
         Method::Post,
         Route { detail: true, url_path: "remove_user" },
-        Permission::Codename(PERMISSIONS[1]),
+        Permission::Codename("remove_user_from_group"),
         "Remove user",
         "Remove user from group",
     )

@@ -48,22 +48,20 @@ pub trait Visitor {
     fn visit<R: Resource>(&mut self);
 }
 
-/// The permissions that an installation has: four a model, and those that actions ask for beside them.
+/// The permissions that an installation has: four a model, those that actions ask for beside them, and those of rules.
 pub fn permissions() -> Vec<(Model, String)> {
     struct Permissions(Vec<(Model, String)>);
     impl Visitor for Permissions {
         fn visit<R: Resource>(&mut self) {
             let model = R::DECLARATION.model;
             self.0.extend(Verb::ALL.map(|verb| (model, model.codename(verb))));
+            let asked = R::actions().filter_map(|action| action.declared.permission.codename(&model));
+            self.0.extend(asked.map(|codename| (model, codename)));
         }
     }
     let mut permissions = Permissions(Vec::new());
     visit(&mut permissions);
-    let more = |model: Model, codenames: &'static [&'static str]| {
-        codenames.iter().map(move |codename| (model, (*codename).to_owned()))
-    };
-    permissions.0.extend(more(group::MODEL, &group::PERMISSIONS));
-    permissions.0.extend(more(token::MODEL, &token::PERMISSIONS));
+    permissions.0.extend(group::PERMISSIONS.map(|codename| (group::MODEL, codename.to_owned())));
     permissions.0
 }
 

@@ -40,8 +40,6 @@ const APP_PASSWORD: &str = "app_password";
 
 /// Names and permissions.
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "Token", model: "token" };
-/// Permissions on tokens beside the usual four.
-pub const PERMISSIONS: [&str; 1] = ["view_token_key"];
 
 /// A token, without its key.
 #[derive(Debug, Serialize, FromRow)]
@@ -275,7 +273,7 @@ const VIEW_KEY: Action<Token> = Action::on_object(
         "view_key_retrieve",
         Method::Get,
         Route { detail: true, url_path: "view_key" },
-        Permission::Codename(PERMISSIONS[0]),
+        Permission::Codename("view_token_key"),
         "View key",
         "Return token key and log access",
     )
