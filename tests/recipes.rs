@@ -1,7 +1,5 @@
 //! The recipes in `docs/` fit this tree: what they show as diffs applies, and is as much as they say.
 
-#![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
