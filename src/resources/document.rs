@@ -22,7 +22,7 @@ pub fn document() -> Value {
             }
         }
     }
-    let mut operations = Operations(Document::default());
+    let mut operations = Operations(Document::new("authentik"));
     visit(&mut operations);
     let mut document = operations.0;
     for view in &system::VIEWS {

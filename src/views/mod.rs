@@ -1,7 +1,7 @@
 //! The generic views: what follows from a [`Resource`] and its [actions](Action), whichever resource it is.
 //!
-//! Checks come in Django REST framework's order: content negotiation, authentication, permission of the method, method,
-//! look-up, object permission, body, fields. [`endpoint`] walks them; `transaction.rs` is the one place where a
+//! Checks come in Django REST framework's order: content negotiation, authentication, method, permission of the method or
+//! look-up and permission of the object, body, fields. [`endpoint`] walks them; `transaction.rs` is the one place where a
 //! request's transaction begins and ends.
 
 mod action;

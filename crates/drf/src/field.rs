@@ -12,7 +12,7 @@ pub struct Version(pub u32);
 pub struct Choices {
     /// The enum's name in the OpenAPI document, such as `UserTypeEnum`.
     pub name: &'static str,
-    /// `(value, display name)` in the order in which authentik declares them.
+    /// `(value, display name)` in the order in which they are declared.
     pub values: &'static [(&'static str, &'static str)],
     /// The values that came with a version: an older API does not know them.
     pub since: &'static [(&'static str, Version)],
@@ -131,7 +131,7 @@ pub enum Schema {
 }
 
 /// What an INSERT writes where the request left the field out. No column has a default of its own: the same SQL must
-/// serve authentik's tables, and Django drops the defaults that it declares.
+/// serve tables that Django made, which drops the defaults that it declares.
 #[derive(Debug, Clone, Copy)]
 pub enum DefaultValue {
     /// There is none: the field is required, or the resource sets it.
@@ -230,7 +230,7 @@ pub struct Field {
     pub unique: Option<&'static str>,
     /// The label in an `OPTIONS` answer, where it is not the name in words.
     pub label: Option<&'static str>,
-    /// The help text that authentik gives.
+    /// The help text.
     pub help: &'static str,
     /// A many-to-many field that PUT empties where the body doesn't name it: a `default` of DRF's rather than of the
     /// model, and so of every request but PATCH.

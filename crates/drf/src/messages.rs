@@ -112,19 +112,19 @@ pub const FILTER_DATETIME: &str = "Enter a valid date/time.";
 pub const FILTER_NOT_JSON: &str = "filter: failed to parse JSON";
 /// `?attributes=` isn't a JSON object.
 pub const FILTER_NOT_A_MAPPING: &str = "filter: value must be key:value mapping";
-/// A look-up in `?attributes=` doesn't take its value (authentik drops the whole filter, or fails).
+/// A look-up in `?attributes=` doesn't take its value.
 pub fn filter_lookup_value(key: &str, taken: &str) -> String {
     format!("filter: {key} takes {taken}")
 }
-/// A key in `?attributes=` has segments behind a look-up that nothing can follow (authentik fails).
+/// A key in `?attributes=` has segments behind a look-up that nothing can follow.
 pub fn filter_lookup_inside(key: &str, lookup: &str) -> String {
     format!("filter: {key} goes on behind the lookup {lookup}")
 }
-/// A key in `?attributes=` is an index beyond PostgreSQL's integers (authentik fails).
+/// A key in `?attributes=` is an index beyond PostgreSQL's integers.
 pub fn filter_lookup_index(key: &str) -> String {
     format!("filter: {key} is too large for an index")
 }
-/// A regular expression in `?attributes=` that PostgreSQL refuses, with its sentence (authentik fails).
+/// A regular expression in `?attributes=` that PostgreSQL refuses, with its sentence.
 pub fn filter_regex(reason: &str) -> String {
     format!("filter: {reason}")
 }

@@ -51,7 +51,7 @@ fn info(field: &Field, version: Version) -> Value {
     let mut info = Map::new();
     info.insert("type".into(), json!(type_name(field)));
     info.insert("required".into(), json!(field.required));
-    // A nested list is described as the read-only field that authentik made of it.
+    // A nested list is described as the read-only field that a serializer makes of it.
     info.insert("read_only".into(), json!(field.read_only || matches!(field.kind, FieldKind::Nested { .. })));
     info.insert("label".into(), json!(label(field)));
     if !field.help.is_empty() {

@@ -14,8 +14,9 @@ use super::permission::Permission;
 const OPENAPI: &str = "3.0.3";
 
 /// A document that grows resource by resource.
-#[derive(Default)]
 pub struct Document {
+    /// The name of the security scheme: a bearer token.
+    scheme: &'static str,
     paths: Map<String, Value>,
     schemas: Map<String, Value>,
 }
@@ -44,6 +45,11 @@ pub fn reference(component: &str) -> Value {
 }
 
 impl Document {
+    /// Of an API whose bearer tokens are the security scheme of this name.
+    pub fn new(scheme: &'static str) -> Self {
+        Self { scheme, paths: Map::new(), schemas: Map::new() }
+    }
+
     /// Add the component `name` unless it is there.
     pub fn schema(&mut self, name: &str, schema: Value) {
         self.schemas.entry(name).or_insert(schema);
@@ -207,8 +213,8 @@ impl Document {
             operation["requestBody"] = body;
         }
         operation["security"] = match action.permission {
-            Permission::Open | Permission::Public => json!([{ "authentik": [] }, {}]),
-            _ => json!([{ "authentik": [] }]),
+            Permission::Open | Permission::Public => json!([{ self.scheme: [] }, {}]),
+            _ => json!([{ self.scheme: [] }]),
         };
         let (status, success) = self.success(declared, action.success);
         operation["responses"] = json!({
@@ -369,7 +375,7 @@ impl Document {
                     })),
                 },
                 "schemas": Value::Object(schemas.into_iter().collect()),
-                "securitySchemes": { "authentik": { "type": "http", "scheme": "bearer" } },
+                "securitySchemes": { self.scheme: { "type": "http", "scheme": "bearer" } },
             },
         })
     }

@@ -24,7 +24,7 @@ pub enum PageNumber {
     Last,
 }
 
-/// Page sizes: authentik keeps them with the tenant.
+/// Page sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSizes {
     /// Where the query names none.

@@ -222,7 +222,7 @@ pub fn filters(declared: &'static Declaration, query: &Query, version: Version) 
         return Err(errors.into_body(declared.fields));
     }
     if let Some((operand, text)) = attributes {
-        // authentik reads it when the form is known to be fine, and so its errors belong to no field.
+        // Read when the form is known to be fine, and so its errors belong to no field.
         let lookups = lookups(text).map_err(|sentence| json!([sentence]))?;
         filters.conditions.push(Condition { operand, test: Test::Lookups(lookups) });
     }
