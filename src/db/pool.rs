@@ -51,7 +51,8 @@ impl Pool {
         Self(Arc::new(Inner { options, pgbouncer, slots, idle: Mutex::default() }))
     }
 
-    /// A connection, the one that was used last if there is any.
+    /// A connection, the one that was used last if there is any. Behind a PgBouncer in transaction mode it is in a
+    /// transaction, which alone makes it the caller's own.
     ///
     /// # Errors
     /// None became free in time, or the server can't be reached.
@@ -68,11 +69,11 @@ impl Pool {
                 && (idle.used.elapsed() < FRESH
                     || matches!(timeout(REPLY_TIMEOUT, idle.connection.ping()).await, Ok(Ok(()))));
             if alive {
-                return Ok(self.lend(idle, permit));
+                return self.lend(idle, permit).await;
             }
         }
         let opened = timeout(ACQUIRE_TIMEOUT, self.open()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        Ok(self.lend(opened, permit))
+        self.lend(opened, permit).await
     }
 
     /// A connection that no request has used before: where another one turned out to be gone.
@@ -83,12 +84,6 @@ impl Pool {
         // All that are idle were opened before whatever cut that one.
         self.idle().clear();
         self.acquire().await
-    }
-
-    /// Whether a PgBouncer in transaction mode stands between, so that a connection is a request's own only within a
-    /// transaction.
-    pub fn is_shared(&self) -> bool {
-        self.0.pgbouncer
     }
 
     /// Close what is idle, and lend no more.
@@ -121,8 +116,13 @@ impl Pool {
         hasher.finish()
     }
 
-    fn lend(&self, idle: Idle, permit: OwnedSemaphorePermit) -> Pooled {
-        Pooled { idle: Some(idle), pool: self.clone(), permit: Some(permit), in_transaction: false }
+    async fn lend(&self, idle: Idle, permit: OwnedSemaphorePermit) -> sqlx::Result<Pooled> {
+        let mut lent =
+            Pooled { idle: Some(idle), pool: self.clone(), permit: Some(permit), in_transaction: false };
+        if self.0.pgbouncer {
+            lent.begin().await?;
+        }
+        Ok(lent)
     }
 
     fn pop(&self) -> Option<Idle> {

@@ -35,7 +35,7 @@ impl Transaction {
     pub async fn begin(database: &Database, effect: Effect, anew: bool) -> Result<Self, ApiError> {
         let pool = &database.requests;
         let mut connection = if anew { pool.acquire_new().await? } else { pool.acquire().await? };
-        if effect == Effect::Writes || pool.is_shared() {
+        if effect == Effect::Writes && !connection.in_transaction() {
             match connection.begin().await.map_err(ApiError::from) {
                 // It was cut while nobody used it. Nothing was asked of it yet.
                 Err(ApiError::Disconnected(_)) if !anew => {
