@@ -17,7 +17,7 @@ use validator::Validate;
 use super::role::{self, HeldRole, Role};
 use super::used_by;
 use super::user::{self, PartialUser};
-use crate::authentik::{Change, FlowPart, Written};
+use crate::authentik::Change;
 use crate::contract::messages;
 use crate::db::{Dictionary, Need, Sql};
 use crate::error::ApiError;
@@ -374,9 +374,7 @@ async fn change_membership(request: Request<'_>, group: Group, member: bool) -> 
         query.push(" AND user_id = ").bind(*user);
     }
     query.build().execute(&mut *connection).await?;
-    let (change, name) = (Change::Updated, group.name.as_str());
-    let written = Written { change, model: MODEL, pk: group.pk, name, part: FlowPart::None };
-    context.trace.wrote(connection, &written).await?;
+    context.wrote(connection, Change::Updated, &group).await?;
     Ok(Answer::no_content())
 }
 

@@ -17,7 +17,7 @@ use validator::Validate;
 
 use super::user::{self, User};
 use crate::auth::{Caller, Scope};
-use crate::authentik::{Change, FlowPart, Written};
+use crate::authentik::Change;
 use crate::contract::duration::parse_timedelta;
 use crate::contract::messages;
 use crate::db::{Dictionary, bootstrap};
@@ -288,8 +288,6 @@ async fn view_key(request: Request<'_>, token: Token) -> Result<Answer, ApiError
         .bind(token.pk)
         .fetch_one(&mut *connection)
         .await?;
-    let (change, name) = (Change::SecretViewed, token.name());
-    let written = Written { change, model: MODEL, pk: token.pk, name: &name, part: FlowPart::None };
-    context.trace.wrote(connection, &written).await?;
+    context.wrote(connection, Change::SecretViewed, &token).await?;
     Answer::ok(&json!({ "key": key }))
 }

@@ -17,7 +17,7 @@ use super::Action;
 use super::used_by::Relation;
 use crate::app::App;
 use crate::auth::{Caller, Scope};
-use crate::authentik::{FlowPart, Trace};
+use crate::authentik::{Change, FlowPart, Trace, Written};
 use crate::db::{Need, PrimaryKey};
 use crate::error::ApiError;
 
@@ -150,6 +150,20 @@ impl Context<'_> {
     pub fn default_expiry(&self) -> DateTime<Utc> {
         let tenant = self.caller.tenant.default_token_duration();
         self.app.clock.after(tenant.unwrap_or(self.app.settings.default_token_duration))
+    }
+
+    /// The trace of what happened to this row.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn wrote<R: Resource>(
+        self,
+        connection: &mut PgConnection,
+        change: Change,
+        row: &R,
+    ) -> Result<(), ApiError> {
+        let (model, pk, part) = (R::DECLARATION.model, row.pk(), row.part());
+        self.trace.wrote(connection, &Written { change, model, pk, name: &row.name(), part }).await
     }
 }
 

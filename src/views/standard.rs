@@ -12,7 +12,7 @@ use super::action::Request;
 use super::lookup::Lens;
 use super::validation::{unique_violation, validate};
 use super::{Answer, Context, Resource, Save};
-use crate::authentik::{Change, Written, cascade};
+use crate::authentik::{Change, cascade};
 use crate::db::statements;
 use crate::error::ApiError;
 
@@ -103,7 +103,7 @@ async fn store<R: Resource>(request: &mut Request<'_>, row: &R, draft: &Draft) -
 
 pub(super) async fn destroy<R: Resource>(request: Request<'_>, row: R) -> Result<Answer, ApiError> {
     let Request { context, connection, after_commit, .. } = request;
-    wrote(context, connection, Change::Deleted, &row).await?;
+    context.wrote(connection, Change::Deleted, &row).await?;
     R::destroying(context, connection, &row).await?;
     let (layout, table) = (&context.app.database.layout, R::DECLARATION.table.name);
     cascade::delete(connection, layout, table, vec![row.pk()]).await?;
@@ -164,24 +164,10 @@ async fn conclude<R: Resource>(
     let mut rows: Vec<R> = statements::reload(connection, R::DECLARATION, layout, vec![pk]).await?;
     let mut row = rows.pop().ok_or(ApiError::Conflict)?;
     let change = if mode == Mode::Create { Change::Created } else { Change::Updated };
-    wrote(context, connection, change, &row).await?;
+    context.wrote(connection, change, &row).await?;
     R::attach_written(context, connection, draft, &mut row).await?;
     request.after_commit.push(logged::<R>(context, change));
     Ok(row)
-}
-
-/// The trace of a write of this row.
-///
-/// # Errors
-/// The database failed.
-pub async fn wrote<R: Resource>(
-    context: Context<'_>,
-    connection: &mut sqlx::PgConnection,
-    change: Change,
-    row: &R,
-) -> Result<(), ApiError> {
-    let (model, pk, part) = (R::DECLARATION.model, row.pk(), row.part());
-    context.trace.wrote(connection, &Written { change, model, pk, name: &row.name(), part }).await
 }
 
 /// The log line of a write that is committed; it names no object, since an invitation's key is a secret.

@@ -20,6 +20,16 @@ impl AfterCommit {
     }
 }
 
+/// A connection, in a transaction for an action that writes.
+async fn begun(database: &Database, effect: Effect, anew: bool) -> sqlx::Result<Pooled> {
+    let pool = &database.requests;
+    let mut connection = if anew { pool.acquire_new().await? } else { pool.acquire().await? };
+    if effect == Effect::Writes && !connection.in_transaction() {
+        connection.begin().await?;
+    }
+    Ok(connection)
+}
+
 /// The transaction of a request. Dropped without a commit it is rolled back.
 pub struct Transaction {
     connection: Pooled,
@@ -33,18 +43,13 @@ impl Transaction {
     /// # Errors
     /// No connection became free in time, or the database failed.
     pub async fn begin(database: &Database, effect: Effect, anew: bool) -> Result<Self, ApiError> {
-        let pool = &database.requests;
-        let mut connection = if anew { pool.acquire_new().await? } else { pool.acquire().await? };
-        if effect == Effect::Writes && !connection.in_transaction() {
-            match connection.begin().await.map_err(ApiError::from) {
-                // It was cut while nobody used it. Nothing was asked of it yet.
-                Err(ApiError::Disconnected(_)) if !anew => {
-                    connection = pool.acquire_new().await?;
-                    connection.begin().await?;
-                }
-                done => done?,
+        let connection = match begun(database, effect, anew).await.map_err(ApiError::from) {
+            // It was cut while nobody used it, and nothing was asked of it yet. A read notices later, and is done again.
+            Err(ApiError::Disconnected(_)) if !anew && effect == Effect::Writes => {
+                begun(database, effect, true).await?
             }
-        }
+            taken => taken?,
+        };
         Ok(Self { connection, after_commit: AfterCommit::default() })
     }
 
