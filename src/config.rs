@@ -85,6 +85,7 @@ pub const SETTINGS: &[Setting] = &[
         "8388608",
         "bytes of answers that are remembered for as long as the database proves that nothing has changed; `0` remembers none",
     ),
+    setting("AUTHENTIK_STAGES__SEARCH_TERMS", "32", "terms that a `?search=` may have"),
     setting(
         "AUTHENTIK_POSTGRESQL__USE_PGBOUNCER",
         "false",
@@ -125,6 +126,8 @@ pub struct Settings {
     pub pool_size: u32,
     /// Bytes of answers to remember.
     pub answer_cache: u64,
+    /// Terms of a search at most.
+    pub search_terms: usize,
     /// Whether a pooler hands out server connections by the transaction.
     pub pgbouncer: bool,
     /// Where to serve.
@@ -167,6 +170,11 @@ impl Settings {
             })?,
             answer_cache: source
                 .parse("AUTHENTIK_STAGES__ANSWER_CACHE", "a number of bytes", |text| text.parse().ok())?,
+            search_terms: source.parse(
+                "AUTHENTIK_STAGES__SEARCH_TERMS",
+                "a number from 1 to 1000",
+                |text| text.parse().ok().filter(|terms| (1..=1000).contains(terms)),
+            )?,
             pgbouncer: source
                 .parse("AUTHENTIK_POSTGRESQL__USE_PGBOUNCER", "true or false", |text| text.parse().ok())?,
             listen: source.parse(
@@ -206,14 +214,20 @@ impl Settings {
         })
     }
 
-    /// How the database is opened; `permissions` are those that there are in one of our own, `needs` what has to be
-    /// there in authentik's.
-    pub fn database_options(&self, permissions: Vec<(Model, String)>, needs: Needs) -> db::Options {
+    /// How the database is opened; `permissions` are those that there are in one of our own, `searched` the texts
+    /// there that searches look through, `needs` what has to be there in authentik's.
+    pub fn database_options(
+        &self,
+        permissions: Vec<(Model, String)>,
+        searched: Vec<db::search::Indexed>,
+        needs: Needs,
+    ) -> db::Options {
         db::Options {
             pool_size: self.pool_size,
             pgbouncer: self.pgbouncer,
             release: self.release,
             permissions,
+            searched,
             needs,
         }
     }

@@ -2,6 +2,7 @@
 //! still hold. What is found here is exactly what the database would say now, or it isn't used.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Bytes;
 use axum::http::HeaderValue;
@@ -65,6 +66,7 @@ pub struct Memory {
     callers: Cache<(String, String), Proved<Arc<Caller>>>,
     counts: Cache<String, Proved<i64>>,
     answers: Option<Cache<AnswerKey, Proved<Body>, Weight>>,
+    quiet: AtomicBool,
 }
 
 impl Memory {
@@ -72,7 +74,19 @@ impl Memory {
     pub fn new(answer_bytes: u64) -> Self {
         let items = usize::try_from(answer_bytes / USUAL_ANSWER).unwrap_or(usize::MAX).max(16);
         let answers = (answer_bytes > 0).then(|| Cache::with_weighter(items, answer_bytes, Weight));
-        Self { callers: Cache::new(FACTS), counts: Cache::new(FACTS), answers }
+        let quiet = AtomicBool::new(true);
+        Self { callers: Cache::new(FACTS), counts: Cache::new(FACTS), answers, quiet }
+    }
+
+    /// Whether what was remembered held when a read looked last. Then the next one goes by it and looks afterwards; else it
+    /// looks first, or its work would be done twice.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    /// See [`Self::is_quiet`].
+    pub fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
     }
 
     /// Whether answers are remembered at all.

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use drf::field::Key;
 use drf::permission::{Model, Verb};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -49,23 +50,33 @@ impl Scope {
 }
 
 impl Restriction for Scope {
-    fn push(&self, query: &mut Sql, pk: &str) {
+    fn is_all(&self) -> bool {
+        matches!(self.0, Rows::All)
+    }
+
+    fn push(&self, query: &mut Sql, pk: &str, key: Key) {
         match &self.0 {
             Rows::All => {
                 query.push("TRUE");
             }
             Rows::Granted { roles, app_label, codename, .. } => {
-                query.push("(").push(pk).push(
-                    ")::text IN (SELECT o.object_pk FROM guardian_roleobjectpermission o \
-                     JOIN auth_permission a ON a.id = o.permission_id \
+                // Keys are kept as text, spelled as Python prints them. Turned into keys they are served by an index; what
+                // is no key of this kind belongs to another model.
+                let (spelled, cast) = match key {
+                    Key::Uuid => ("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "uuid"),
+                    Key::Integer => ("^(0|-?[1-9][0-9]{0,17})$", "bigint"),
+                };
+                query.push(pk).push(format_args!(
+                    " IN (SELECT CASE WHEN o.object_pk ~ '{spelled}' THEN o.object_pk::{cast} END \
+                     FROM guardian_roleobjectpermission o JOIN auth_permission a ON a.id = o.permission_id \
                      JOIN django_content_type c ON c.id = a.content_type_id WHERE c.app_label = ",
-                );
+                ));
                 query.bind(*app_label).push(" AND a.codename = ").bind(codename.clone());
                 query.push(" AND o.role_id = ANY(").bind(roles.clone()).push("))");
             }
             Rows::Owned { user, column, granted } => {
                 query.push("(").push(*column).push(" = ").bind(*user).push(" OR ");
-                granted.push(query, pk);
+                granted.push(query, pk, key);
                 query.push(")");
             }
         }

@@ -112,12 +112,15 @@ pub(super) async fn drop_plans(connection: &mut PgConnection, flows: &[Uuid]) ->
     if flows.is_empty() {
         return Ok(());
     }
-    let patterns: Vec<String> =
-        flows.iter().map(|flow| format!("public::1:goauthentik.io/flows/planner/{flow}#%")).collect();
-    sqlx::query("DELETE FROM django_postgres_cache_cacheentry WHERE cache_key LIKE ANY($1)")
-        .bind(patterns)
-        .execute(connection)
-        .await?;
+    // By range, as `LIKE 'prefix#%'` would be for a constant: served by the index for patterns.
+    sqlx::query(
+        "DELETE FROM django_postgres_cache_cacheentry e USING unnest($1::uuid[]) AS flow (id) \
+         WHERE e.cache_key ~>=~ ('public::1:goauthentik.io/flows/planner/' || flow.id || '#') \
+         AND e.cache_key ~<~ ('public::1:goauthentik.io/flows/planner/' || flow.id || '$')",
+    )
+    .bind(flows)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -97,7 +97,7 @@ async fn with_database(settings: &Settings, command: Command) -> anyhow::Result<
 
 /// Open the database of `server`.
 async fn open(server: &Server, settings: &Settings) -> anyhow::Result<Database> {
-    let how = settings.database_options(resources::permissions(), resources::needs());
+    let how = settings.database_options(resources::permissions(), resources::searched(), resources::needs());
     db::open(server.connect_options(), &how, &Ids::Random).await
 }
 

@@ -1,7 +1,7 @@
 //! authentik's own database: nothing in it is ever altered. At start-up the tables and columns that we need are checked,
 //! and a schema that doesn't have them ends the start with a list of what is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use sqlx::PgConnection;
@@ -68,6 +68,7 @@ pub async fn layout(connection: &mut PgConnection, needs: &Needs) -> anyhow::Res
         foreign_keys: ForeignKeys::read(connection).await?,
         tables: columns.into_keys().collect(),
         readable: layout::readable(connection).await?,
+        counted: BTreeSet::new(),
     };
     tracing::info!(version = layout.authentik_version, "attached to the database of an authentik");
     Ok(layout)

@@ -1,7 +1,7 @@
 //! The SQL of [`drf::json_lookup`]. Paths and values are bound.
 
 use drf::json_lookup::{Comparison, JsonLookup, JsonPath, JsonTest, TextComparison};
-use drf::params::escape_like;
+use drf::search::escape_like;
 use serde_json::Value;
 use sqlx::types::Json;
 

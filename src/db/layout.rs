@@ -23,6 +23,7 @@ pub struct Layout {
     pub(super) foreign_keys: ForeignKeys,
     pub(super) tables: BTreeSet<String>,
     pub(super) readable: BTreeSet<String>,
+    pub(super) counted: BTreeSet<String>,
 }
 
 /// Whose tables these are.
@@ -70,6 +71,11 @@ impl Layout {
         self.tables.contains(table)
     }
 
+    /// Whether the database keeps count of the rows of a table.
+    pub fn counts(&self, table: &str) -> bool {
+        self.counted.contains(table)
+    }
+
     /// What points where.
     pub fn foreign_keys(&self) -> &ForeignKeys {
         &self.foreign_keys
@@ -100,6 +106,17 @@ pub(super) async fn readable(connection: &mut PgConnection) -> sqlx::Result<BTre
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
          AND relkind IN ('r', 'p') AND has_any_column_privilege(oid, 'SELECT')",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(tables.into_iter().collect())
+}
+
+/// The tables of our own database that are counted: see `migrations/0005_flat.sql`.
+pub(super) async fn counted(connection: &mut PgConnection) -> sqlx::Result<BTreeSet<String>> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid \
+         WHERE tgname = 'ak_count_inserted' AND relnamespace = current_schema()::regnamespace",
     )
     .fetch_all(connection)
     .await?;

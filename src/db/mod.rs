@@ -13,6 +13,7 @@ pub mod needs;
 pub mod own;
 pub mod pool;
 pub mod proof;
+pub mod search;
 pub mod server;
 pub mod sql;
 pub mod statements;
@@ -53,6 +54,8 @@ pub struct Options {
     pub release: Release,
     /// The permissions that there are in a database of our own: each with its model, by codename.
     pub permissions: Vec<(Model, String)>,
+    /// The texts of a database of our own that searches look through.
+    pub searched: Vec<search::Indexed>,
     /// What has to be there in authentik's database.
     pub needs: Needs,
 }

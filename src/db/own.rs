@@ -6,7 +6,7 @@ use sqlx::postgres::PgPoolOptions;
 
 use super::catalogue::ForeignKeys;
 use super::layout::{self, Installation, Layout};
-use super::{Options, bootstrap};
+use super::{Options, bootstrap, search};
 use crate::clock::Ids;
 
 /// The migrations, in the binary.
@@ -18,6 +18,7 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// A migration fails, or the database is newer than this server.
 pub async fn layout(pool: &PgPool, ids: &Ids, how: &Options) -> anyhow::Result<Layout> {
     migrate(pool).await.context("cannot bring the database's tables up to date")?;
+    search::make_indexes(pool, &how.searched).await.context("cannot make the indexes of searches")?;
     bootstrap::permissions(pool, &how.permissions).await?;
     let mut connection = pool.acquire().await?;
     let readable = layout::readable(&mut connection).await?;
@@ -29,6 +30,7 @@ pub async fn layout(pool: &PgPool, ids: &Ids, how: &Options) -> anyhow::Result<L
         user_groups: "authentik_core_user_groups",
         stage_tables: layout::stage_tables(&mut connection).await?,
         foreign_keys: ForeignKeys::read(&mut connection).await?,
+        counted: layout::counted(&mut connection).await?,
         tables: readable.clone(),
         readable,
     })

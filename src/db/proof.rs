@@ -11,6 +11,8 @@
 //! standby gives none. Nor does it hold for what a statement locks, which may be newer than its snapshot: writes remember
 //! nothing.
 
+use std::sync::{Mutex, PoisonError};
+
 use sqlx::{PgConnection, Row};
 
 /// A running PostgreSQL, told from any other and from itself before a restart.
@@ -60,5 +62,21 @@ impl Proof {
     pub async fn ask(connection: &mut PgConnection, server: Server) -> sqlx::Result<Self> {
         let snapshot = sqlx::query_scalar("SELECT pg_current_snapshot()::text").fetch_one(connection).await?;
         Ok(Self::new(server, snapshot))
+    }
+}
+
+/// Where statements of a read leave the snapshots under which they ran; the last one counts.
+#[derive(Debug, Default)]
+pub struct Seen(Mutex<Option<String>>);
+
+impl Seen {
+    /// A statement ran under this one.
+    pub fn keep(&self, snapshot: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+    }
+
+    /// The last one, if any; it is forgotten.
+    pub fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -6,19 +6,24 @@ use drf::declaration::PathKey;
 use drf::field::{DefaultValue, Field, FieldKind, Fields, Key, Place, Target, Through};
 use drf::intake::{Content, Draft, KeyValue, Reference};
 use drf::page::Page;
-use drf::params::{Condition, Existing, Operand, Order, Test, asc, contains_pattern};
+use drf::params::{Condition, Existing, Operand, Order, Test, asc};
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, Row};
 use uuid::Uuid;
 
+use super::proof::Seen;
+use super::search::Search;
 use super::{Dictionary, Layout, PrimaryKey, Sql, json_lookup};
 use crate::clock::Ids;
 
 /// What limits a SELECT to the rows that somebody may see. `auth::Scope` is one, and only a caller makes it: to forget
 /// the permission check does not compile.
 pub trait Restriction: Send + Sync {
-    /// Add the condition to a WHERE clause; `pk` is the SQL of the row's key.
-    fn push(&self, query: &mut Sql, pk: &str);
+    /// Add the condition to a WHERE clause; `pk` is the SQL of the row's key, and of which type.
+    fn push(&self, query: &mut Sql, pk: &str, key: Key);
+
+    /// Whether it limits nothing.
+    fn is_all(&self) -> bool;
 }
 
 /// Which rows a SELECT is about.
@@ -27,10 +32,19 @@ pub struct Selection<'a> {
     pub layout: &'a Layout,
     /// What the caller may see.
     pub scope: &'a dyn Restriction,
-    /// All terms must be found in one of the resource's search expressions.
-    pub search: &'a [String],
+    /// All of its terms must be found.
+    pub search: &'a Search,
     /// All must hold.
     pub conditions: &'a [Condition],
+    /// Where a statement leaves the snapshot under which it ran.
+    pub seen: Option<&'a Seen>,
+}
+
+impl Selection<'_> {
+    /// Whether it is all rows that there are.
+    fn is_all(&self) -> bool {
+        self.scope.is_all() && self.search.is_empty() && self.conditions.is_empty()
+    }
 }
 
 /// The columns of a row, as `alias.column AS "name"`.
@@ -43,10 +57,14 @@ fn push_columns(query: &mut Sql, declared: &Declaration, layout: &Layout) {
 }
 
 fn push_from(query: &mut Sql, declared: &Declaration) {
+    push_from_joining(query, declared, "JOIN");
+}
+
+fn push_from_joining(query: &mut Sql, declared: &Declaration, join: &str) {
     let table = declared.table;
     query.push(" FROM ").push(table.name).push(" t");
     if let Some(parent) = table.parent {
-        query.push(format_args!(" JOIN {} p ON p.{} = t.{}", parent.name, parent.pk, parent.link));
+        query.push(format_args!(" {join} {} p ON p.{} = t.{}", parent.name, parent.pk, parent.link));
     }
     query.push(table.joins);
 }
@@ -57,27 +75,12 @@ fn pk_expression(declared: &Declaration) -> String {
 
 fn push_where(query: &mut Sql, declared: &Declaration, selection: &Selection<'_>) {
     query.push(" WHERE ").push(declared.rows).push(" AND ");
-    selection.scope.push(query, &pk_expression(declared));
-    push_search(query, declared, selection.search);
+    selection.scope.push(query, &pk_expression(declared), declared.key);
+    selection.search.push(query, declared, selection.layout);
     for condition in selection.conditions {
         query.push(" AND ");
         push_condition(query, selection.layout, condition);
     }
-}
-
-/// All terms have to be found. They are one parameter, since a query may hold more of them than a statement may have
-/// parameters.
-fn push_search(query: &mut Sql, declared: &Declaration, terms: &[String]) {
-    if terms.is_empty() {
-        return;
-    }
-    let patterns: Vec<String> = terms.iter().map(|term| contains_pattern(term)).collect();
-    query.push(" AND NOT EXISTS (SELECT 1 FROM unnest(").bind(patterns).push(") AS term WHERE TRUE");
-    for expression in declared.search {
-        // Django's `icontains`.
-        query.push(format_args!(" AND (UPPER(({expression})::text) LIKE UPPER(term)) IS NOT TRUE"));
-    }
-    query.push(")");
 }
 
 fn push_condition(query: &mut Sql, layout: &Layout, condition: &Condition) {
@@ -122,13 +125,14 @@ fn push_value(query: &mut Sql, test: &Test) {
     };
 }
 
-/// `ORDER BY`. Behind the terms come the name, the default order and the key, so that pages are stable where authentik
-/// leaves ties to the database.
-fn push_order(query: &mut Sql, declared: &Declaration, order: &[Order]) {
+/// `ORDER BY`, backwards if asked. Behind the terms come the name, the default order and the key, so that pages are stable
+/// where authentik leaves ties to the database.
+fn push_order(query: &mut Sql, declared: &Declaration, order: &[Order], backwards: bool) {
+    let direction = |descending| if descending == backwards { " ASC" } else { " DESC" };
     query.push(" ORDER BY ");
     if order.is_empty() {
         // authentik gives no order here, so rows come as the table holds them.
-        query.push("t.ctid");
+        query.push("t.ctid").push(direction(false));
         return;
     }
     let name = declared
@@ -136,7 +140,12 @@ fn push_order(query: &mut Sql, declared: &Declaration, order: &[Order]) {
         .iter()
         .find(|field| field.sortable && field.name == "name")
         .map(|field| asc(field.name));
+    let mut named: Vec<&str> = Vec::new();
     for term in order.iter().chain(&name).chain(declared.default_order) {
+        if named.contains(&term.name) {
+            continue;
+        }
+        named.push(term.name);
         match declared.fields.get(term.name) {
             Some(field) => query.push(format_args!("{}.{}", field.alias(), field.column)),
             None => match declared.order_expressions.iter().find(|(name, _)| *name == term.name) {
@@ -144,9 +153,9 @@ fn push_order(query: &mut Sql, declared: &Declaration, order: &[Order]) {
                 None => continue,
             },
         };
-        query.push(if term.descending { " DESC, " } else { " ASC, " });
+        query.push(direction(term.descending)).push(", ");
     }
-    query.push(pk_expression(declared));
+    query.push(pk_expression(declared)).push(direction(false));
 }
 
 /// How many rows a selection has.
@@ -155,10 +164,26 @@ pub async fn count(
     declared: &Declaration,
     selection: &Selection<'_>,
 ) -> sqlx::Result<i64> {
-    let mut query = Sql::new("SELECT count(*)");
-    push_from(&mut query, declared);
-    push_where(&mut query, declared, selection);
-    query.build_query_scalar().fetch_one(connection).await
+    let mut query = Sql::new("SELECT ");
+    if selection.is_all() && selection.layout.counts(declared.table.name) {
+        push_kept_count(&mut query, declared);
+    } else {
+        // A row has its parent by a foreign key: a LEFT JOIN that is of no use costs nothing.
+        query.push("count(*)");
+        push_from_joining(&mut query, declared, "LEFT JOIN");
+        push_where(&mut query, declared, selection);
+    }
+    query.build_query_scalar().persistent(selection.search.is_empty()).fetch_one(connection).await
+}
+
+/// The count that our own database keeps, without the rows that no client meets.
+fn push_kept_count(query: &mut Sql, declared: &Declaration) {
+    let table = declared.table.name;
+    query.push(format_args!(
+        "(SELECT coalesce(sum(c.rows), 0)::bigint FROM ak_stages.row_count c WHERE c.table_name = '{table}') - \
+         (SELECT count(*) FROM {table} t WHERE NOT ({}))",
+        declared.rows
+    ));
 }
 
 /// How a row is held until the transaction ends.
@@ -179,6 +204,11 @@ impl Lock {
     }
 }
 
+/// So many rows may be skipped by reading them; more are skipped by their keys.
+const FEW_TO_SKIP: i64 = 100;
+/// So many hits of a search are sorted, whatever PostgreSQL expects.
+const FEW_HITS: i64 = 2_000;
+
 /// One page of a selection.
 pub async fn page<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
     connection: &mut PgConnection,
@@ -189,11 +219,76 @@ pub async fn page<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
 ) -> sqlx::Result<Vec<R>> {
     let mut query = Sql::new("SELECT ");
     push_columns(&mut query, declared, selection.layout);
+    push_snapshot(&mut query, selection.seen);
     push_from(&mut query, declared);
-    push_where(&mut query, declared, selection);
-    push_order(&mut query, declared, order);
-    query.push(" LIMIT ").bind(page.size).push(" OFFSET ").bind(page.offset());
-    query.build_query_as().fetch_all(connection).await
+    let by_keys = page.offset() > FEW_TO_SKIP;
+    if by_keys {
+        query.push(format_args!(" WHERE {} = ANY(ARRAY(", pk_expression(declared)));
+        push_keys(&mut query, declared, selection, order, page);
+        query.push("))");
+        push_order(&mut query, declared, order, false);
+    } else {
+        push_hits(&mut query, declared, selection, page);
+        // A scan of the whole table comes in the table's own order (`synchronize_seqscans` is off).
+        if !(order.is_empty() && selection.is_all()) {
+            push_order(&mut query, declared, order, false);
+        }
+        query.push(format_args!(" LIMIT {}", page.size));
+        if page.offset() > 0 {
+            query.push(format_args!(" OFFSET {}", page.offset()));
+        }
+    }
+    // The numbers stand in the text, since plans depend on them: so a statement is worth keeping for first pages alone, and
+    // none with a search's terms.
+    let kept = page.offset() == 0 && selection.search.is_empty();
+    let rows = query.build().persistent(kept).fetch_all(connection).await?;
+    read_rows(&rows, selection.seen)
+}
+
+/// The keys of a page, from the end of the list that is nearer.
+fn push_keys(
+    query: &mut Sql,
+    declared: &Declaration,
+    selection: &Selection<'_>,
+    order: &[Order],
+    page: &Page,
+) {
+    let behind = page.behind();
+    let backwards = behind < page.offset();
+    let skipped = if backwards { behind } else { page.offset() };
+    query.push("SELECT ").push(pk_expression(declared));
+    push_from(query, declared);
+    push_hits(query, declared, selection, page);
+    push_order(query, declared, order, backwards);
+    query.push(format_args!(" LIMIT {} OFFSET {skipped}", page.len()));
+}
+
+/// The condition of a page. Where a search has few hits they are found first: PostgreSQL, which has to guess their number,
+/// might go through the table in the list's order instead and look at each row until the page is full.
+fn push_hits(query: &mut Sql, declared: &Declaration, selection: &Selection<'_>, page: &Page) {
+    if selection.search.is_empty() || page.count() > FEW_HITS {
+        push_where(query, declared, selection);
+        return;
+    }
+    let pk = pk_expression(declared);
+    query.push(format_args!(" WHERE {pk} = ANY(ARRAY(SELECT {pk}"));
+    push_from(query, declared);
+    push_where(query, declared, selection);
+    query.push("))");
+}
+
+/// The snapshot of the statement, if somebody wants it, as its last column.
+fn push_snapshot(query: &mut Sql, seen: Option<&Seen>) {
+    if seen.is_some() {
+        query.push(", pg_current_snapshot()::text");
+    }
+}
+
+fn read_rows<R: for<'r> FromRow<'r, PgRow>>(rows: &[PgRow], seen: Option<&Seen>) -> sqlx::Result<Vec<R>> {
+    if let (Some(seen), Some(row)) = (seen, rows.last()) {
+        seen.keep(row.try_get(row.len() - 1)?);
+    }
+    rows.iter().map(R::from_row).collect()
 }
 
 /// The object that a path names, or `None`.
@@ -206,6 +301,7 @@ pub async fn find<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
 ) -> sqlx::Result<Option<R>> {
     let mut query = Sql::new("SELECT ");
     push_columns(&mut query, declared, selection.layout);
+    push_snapshot(&mut query, selection.seen);
     push_from(&mut query, declared);
     push_where(&mut query, declared, selection);
     query.push(" AND ").push(declared.lookup.expression).push(" = ");
@@ -215,7 +311,8 @@ pub async fn find<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
         PathKey::Integer(number) => query.bind(*number),
     };
     query.push(lock.map_or(" LIMIT 1", Lock::sql));
-    query.build_query_as().fetch_optional(connection).await
+    let row = query.build().persistent(selection.search.is_empty()).fetch_optional(connection).await?;
+    Ok(read_rows(row.as_slice(), selection.seen)?.pop())
 }
 
 /// The objects with these keys, whoever asks: for the answer to a write that was allowed, or inside an object that was
@@ -225,13 +322,16 @@ pub async fn reload<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     declared: &Declaration,
     layout: &Layout,
     keys: Vec<K>,
+    seen: Option<&Seen>,
 ) -> sqlx::Result<Vec<R>> {
     let mut query = Sql::new("SELECT ");
     push_columns(&mut query, declared, layout);
+    push_snapshot(&mut query, seen);
     push_from(&mut query, declared);
     query.push(format_args!(" WHERE {} = ANY(", pk_expression(declared)));
     query.bind(keys);
-    query.push(")").build_query_as().fetch_all(connection).await
+    let rows = query.push(")").build().fetch_all(connection).await?;
+    read_rows(&rows, seen)
 }
 
 /// Insert a row and its parent with one statement, and give its key. Every column is named: no table of Django's has defaults, but for

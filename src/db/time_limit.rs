@@ -13,8 +13,14 @@ macro_rules! time_limit {
 /// connection for longer than that.
 pub const TIME_LIMIT: Duration = Duration::from_secs(time_limit!());
 /// [`TIME_LIMIT`] for the statements of a connection.
-pub const LIMIT_STATEMENTS: &str = concat!("SET statement_timeout = '", time_limit!(), "s'");
+/// And no compilation of statements, since that takes longer than the largest of ours; and scans of a table begin where it
+/// does, since lists without an order show it as it is.
+pub const LIMIT_STATEMENTS: &str =
+    concat!("SET statement_timeout = '", time_limit!(), "s'; SET jit = off; SET synchronize_seqscans = off");
 /// What a request's first statement is behind a PgBouncer in transaction mode. A transaction pins the server
 /// connection; and statements that another client left prepared on it would clash with ours.
-pub const PINNED: &str =
-    concat!("BEGIN; DEALLOCATE ALL; SET LOCAL statement_timeout = '", time_limit!(), "s'");
+pub const PINNED: &str = concat!(
+    "BEGIN; DEALLOCATE ALL; SET LOCAL statement_timeout = '",
+    time_limit!(),
+    "s'; SET LOCAL jit = off; SET LOCAL synchronize_seqscans = off"
+);

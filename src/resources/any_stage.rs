@@ -4,6 +4,7 @@ use drf::action::{Component, Method, Route, Success};
 use drf::declaration::{Declaration, Lookup, LookupKind, Table};
 use drf::field::{Field, Fields};
 use drf::permission::Permission;
+use drf::search::Searched;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{FromRow, PgConnection};
@@ -49,7 +50,7 @@ impl Resource for AnyStage {
             kind: LookupKind::Uuid,
             description: "A UUID string identifying this stage.",
         },
-        search: &["t.name"],
+        search: &[Searched::text("t.name")],
         extra_columns: FlowSet::COLUMN,
         ..Declaration::of(
             stage::MODEL,

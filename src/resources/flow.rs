@@ -7,6 +7,7 @@ use drf::intake::{Content, Draft};
 use drf::params::{Filter, FilterKind, asc};
 use drf::permission::{Model, Permission, Verb};
 use drf::rules;
+use drf::search::Searched;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{FromRow, PgConnection};
@@ -217,7 +218,13 @@ impl Resource for Flow {
             description: "Visible in the URL.",
         },
         filters: &[Filter { name: "flow_uuid", expression: "t.flow_uuid", kind: FilterKind::Uuid }],
-        search: &["t.name", "t.slug", "t.designation", "t.title", "t.denied_action"],
+        search: &[
+            Searched::text("t.name"),
+            Searched::text("t.slug"),
+            Searched::text("t.designation"),
+            Searched::text("t.title"),
+            Searched::text("t.denied_action"),
+        ],
         default_order: &[asc("slug"), asc("name")],
         extra_columns: ", \
             ARRAY(SELECT b.stage_id FROM authentik_flows_flowstagebinding b WHERE b.target_id = t.flow_uuid \
@@ -226,7 +233,8 @@ impl Resource for Flow {
               WHERE b.target_id = t.policybindingmodel_ptr_id AND b.policy_id IS NOT NULL ORDER BY b.\"order\") \
               AS policies, \
             (SELECT count(*) FROM django_postgres_cache_cacheentry e \
-              WHERE e.cache_key LIKE 'public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '#%') AS cache_count",
+              WHERE e.cache_key ~>=~ ('public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '#') \
+              AND e.cache_key ~<~ ('public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '$')) AS cache_count",
         ..Declaration::of(
             Model { app_label: "authentik_flows", name: "Flow", model: "flow" },
             Table {
@@ -239,6 +247,7 @@ impl Resource for Flow {
     };
     const EXTRA_ACTIONS: &'static [Action<Self>] = &[SET_BACKGROUND_URL];
     const USED_BY: &'static [Relation] = used_by::FLOW;
+    const TELLS_SNAPSHOT: bool = true;
     const NEEDS: &'static [Need] = &[
         Need::read("authentik_policies_policybinding", "\"order\" integer, policy_id uuid, target_id uuid"),
         Need::read("django_postgres_cache_cacheentry", "cache_key text"),
@@ -370,8 +379,9 @@ pub async fn load(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
+    let layout = &context.app.database.layout;
     let mut flows: Vec<Flow> =
-        statements::reload(connection, Flow::DECLARATION, &context.app.database.layout, keys).await?;
+        statements::reload(connection, Flow::DECLARATION, layout, keys, context.seen).await?;
     Flow::attach(context, connection, &mut flows).await?;
     Ok(flows)
 }

@@ -6,6 +6,7 @@ use drf::intake::{Content, Draft};
 use drf::messages;
 use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::Model;
+use drf::search::Searched;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -117,7 +118,7 @@ impl Resource for FlowStageBinding {
                 kind: FilterKind::Uuids(BOUND_POLICIES),
             },
         ],
-        search: &[STAGE_NAME],
+        search: &[Searched::of("t.stage_id", &stage::TARGET, "name")],
         default_order: &[asc("order"), asc("pk")],
         order_expressions: &[("stage__name", STAGE_NAME)],
         ..Declaration::of(

@@ -8,6 +8,7 @@ use drf::field::{DefaultValue, Field, Fields, Key, Schema, Target, Through};
 use drf::intake::Content;
 use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::{Model, Permission, Verb};
+use drf::search::{self, Searched};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sqlx::{FromRow, PgConnection};
@@ -151,7 +152,7 @@ impl Resource for Group {
             ("include_parents", false),
             ("include_users", true),
         ],
-        search: &["t.name", "t.is_superuser"],
+        search: &[Searched::text("t.name"), Searched::printed("t.is_superuser", search::Kind::Boolean)],
         default_order: &[asc("name")],
         extra_columns: ", \
             ARRAY(SELECT a.parent_id FROM authentik_core_groupparentage a WHERE a.child_id = t.group_uuid ORDER BY a.uuid) \

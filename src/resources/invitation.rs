@@ -8,6 +8,7 @@ use drf::field::{DefaultValue, Field, Fields};
 use drf::intake::{Content, Mode};
 use drf::params::{Filter, FilterKind, desc};
 use drf::permission::Model;
+use drf::search::{self, Searched};
 use drf::{rules, time};
 use serde::{Deserialize, Serialize};
 use serde_with::rust::double_option;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use validator::Validate;
 
 use super::flow::{self, Flow};
-use super::user::PartialUser;
+use super::user::{self, PartialUser};
 use crate::db::Dictionary;
 use crate::error::ApiError;
 use crate::views::{Context, Preparation, Resource};
@@ -83,7 +84,12 @@ impl Resource for Invitation {
             Filter { name: "created_by__username", expression: "u.username", kind: FilterKind::Text },
             Filter { name: "flow__slug", expression: "f.slug", kind: FilterKind::Text },
         ],
-        search: &["t.name", "u.username", "t.expires", "f.slug"],
+        search: &[
+            Searched::text("t.name"),
+            Searched::of("t.created_by_id", &user::TARGET, "username"),
+            Searched::of("t.flow_id", &flow::TARGET, "slug"),
+            Searched::printed("t.expires", search::Kind::DateTime),
+        ],
         default_order: &[desc("expires")],
         extra_columns: PartialUser::COLUMNS,
         ..Declaration::of(
@@ -92,11 +98,12 @@ impl Resource for Invitation {
                 name: "authentik_stages_invitation_invitation",
                 pk: "invite_uuid",
                 parent: None,
-                joins: " JOIN authentik_core_user u ON u.id = t.created_by_id \
+                joins: " LEFT JOIN authentik_core_user u ON u.id = t.created_by_id \
                         LEFT JOIN authentik_flows_flow f ON f.flow_uuid = t.flow_id",
             },
         )
     };
+    const TELLS_SNAPSHOT: bool = true;
     type Input = InvitationInput;
     type Key = Uuid;
 

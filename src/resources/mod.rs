@@ -19,11 +19,13 @@ pub mod user;
 mod user_settings;
 mod user_write_stage;
 
+use std::collections::BTreeSet;
+
 use drf::permission::{Model, Verb};
 
 use crate::auth;
 use crate::authentik;
-use crate::db::{Needs, attached};
+use crate::db::{Needs, attached, search};
 use crate::views::Resource;
 use crate::views::endpoint::{self, Endpoint};
 use crate::views::used_by::Relation;
@@ -77,6 +79,19 @@ pub fn endpoints() -> Vec<Endpoint> {
     visit(&mut endpoints);
     endpoints.0.extend(system::VIEWS.iter().map(endpoint::of_view));
     endpoints.0
+}
+
+/// The texts that searches look through, each once.
+pub fn searched() -> Vec<search::Indexed> {
+    struct Searched(BTreeSet<search::Indexed>);
+    impl Visitor for Searched {
+        fn visit<R: Resource>(&mut self) {
+            self.0.extend(search::indexed(R::DECLARATION));
+        }
+    }
+    let mut searched = Searched(BTreeSet::new());
+    visit(&mut searched);
+    searched.0.into_iter().collect()
 }
 
 /// The tables and columns that the server needs.

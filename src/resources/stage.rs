@@ -8,6 +8,7 @@ use drf::intake::{Content, Draft, Mode};
 use drf::params::{Filter, FilterKind, asc};
 use drf::permission::{Model, Verb};
 use drf::rules;
+use drf::search::Searched;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgRow;
@@ -160,7 +161,7 @@ impl<K: StageKind> Resource for Stage<K> {
             description: K::KEY,
         },
         filters: K::FILTERS,
-        search: &["p.name"],
+        search: &[Searched::text("p.name")],
         default_order: &[asc("name")],
         extra_columns: FlowSet::COLUMN,
         ..Declaration::of(
@@ -170,6 +171,7 @@ impl<K: StageKind> Resource for Stage<K> {
     };
     const EXTRA_ACTIONS: &'static [Action<Self>] = K::EXTRA_ACTIONS;
     const USED_BY: &'static [Relation] = used_by::STAGE;
+    const TELLS_SNAPSHOT: bool = true;
     type Input = StageInput<K::Input>;
     type Key = Uuid;
 

@@ -7,6 +7,7 @@ use drf::field::{Choices, DefaultValue, Field, Fields};
 use drf::intake::{Content, Mode};
 use drf::params::{Filter, FilterKind, asc};
 use drf::permission::{Model, Permission};
+use drf::search::Searched;
 use drf::{rules, time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -109,7 +110,12 @@ impl Resource for Token {
             description: "",
         },
         filters: &[Filter { name: "user__username", expression: "u.username", kind: FilterKind::Text }],
-        search: &["t.identifier", "t.intent", "u.username", "t.description"],
+        search: &[
+            Searched::text("t.identifier"),
+            Searched::text("t.intent"),
+            Searched::of("t.user_id", &user::TARGET, "username"),
+            Searched::text("t.description"),
+        ],
         default_order: &[asc("identifier"), asc("expires")],
         ..Declaration::of(
             MODEL,
@@ -117,7 +123,7 @@ impl Resource for Token {
                 name: "authentik_core_token",
                 pk: "token_uuid",
                 parent: None,
-                joins: " JOIN authentik_core_user u ON u.id = t.user_id",
+                joins: " LEFT JOIN authentik_core_user u ON u.id = t.user_id",
             },
         )
     };

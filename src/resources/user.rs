@@ -8,6 +8,7 @@ use drf::field::{Choices, DefaultValue, Field, Fields, Key, Schema, Target, Thro
 use drf::intake::{Content, Mode};
 use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::Model;
+use drf::search::{self, Searched};
 use drf::{rules, time};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -289,7 +290,12 @@ impl Resource for User {
         includes: &[("include_groups", true), ("include_roles", true)],
         // All but ANONYMOUS.
         rows: "t.username <> 'AnonymousUser'",
-        search: &["t.email", "t.name", "t.uuid", "t.username"],
+        search: &[
+            Searched::text("t.email"),
+            Searched::text("t.name"),
+            Searched::printed("t.uuid", search::Kind::Uuid),
+            Searched::text("t.username"),
+        ],
         default_order: &[asc("username")],
         extra_columns: ", \
             ARRAY(SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id ORDER BY m.id) AS groups, \
@@ -298,6 +304,7 @@ impl Resource for User {
               SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id UNION \
               SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
             ) SELECT 1 FROM up JOIN authentik_core_group g ON g.group_uuid = up.id WHERE g.is_superuser)) AS is_superuser",
+        key: Key::Integer,
         ..Declaration::of(MODEL, Table { name: "authentik_core_user", pk: "id", parent: None, joins: "" })
     };
     const EXTRA_ACTIONS: &'static [Action<Self>] = &[me::ME];
@@ -449,7 +456,7 @@ pub async fn load(
         return Ok(HashMap::new());
     }
     let layout = &context.app.database.layout;
-    let mut users: Vec<User> = statements::reload(connection, User::DECLARATION, layout, ids).await?;
+    let mut users: Vec<User> = statements::reload(connection, User::DECLARATION, layout, ids, None).await?;
     User::attach(context, connection, &mut users).await?;
     Ok(users.into_iter().map(|user| (user.pk, user)).collect())
 }

@@ -123,12 +123,17 @@ async fn read<R: Resource>(
     if let Some(answer) = recall.answer(call, transaction.parts().0).await? {
         return Ok(answer);
     }
+    let told = whole && R::TELLS_SNAPSHOT;
     let caller = recall.caller(call, transaction.parts().0).await?;
-    let answer = run::<R>(call, route, action, caller.as_deref(), Some(&recall), transaction).await?;
-    if let Some(caller) = &caller {
-        recall.done(transaction.parts().0, caller, &answer).await?;
+    let done = run::<R>(call, route, action, caller.as_deref(), Some(&recall), transaction).await;
+    if recall.done(transaction.parts().0, caller.as_ref(), done.as_ref().ok(), told).await? {
+        return done;
     }
-    Ok(answer)
+    // Something was committed since the caller was proved.
+    let caller = recall.caller_anew(call, transaction.parts().0).await?;
+    let done = run::<R>(call, route, action, caller.as_deref(), Some(&recall), transaction).await;
+    recall.done(transaction.parts().0, caller.as_ref(), done.as_ref().ok(), told).await?;
+    done
 }
 
 /// The checks, in their order, and then the action.
@@ -160,7 +165,8 @@ async fn run<R: Resource>(
             (_, Method::Delete) => Some(Lock::Delete),
             _ => Some(Lock::Change),
         };
-        let found = find::<R>(context(call, caller), connection, &key, lock).await?;
+        let seen = recall.map(Recall::seen);
+        let found = find::<R>(Context { seen, ..context(call, caller) }, connection, &key, lock).await?;
         if let Some(codename) = &codename {
             require_on(connection, caller, codename, &found).await?;
         }
@@ -182,7 +188,8 @@ async fn run<R: Resource>(
         }
         _ => intake::Draft::default(),
     };
-    let request = Request { context: context(call, caller), connection, body, draft, recall, after_commit };
+    let context = Context { seen: recall.map(Recall::seen), ..context(call, caller) };
+    let request = Request { context, connection, body, draft, recall, after_commit };
     match (&action.run, row) {
         (Run::List(run), _) => run(request).await,
         (Run::Object(run), Some(row)) => run(request, row).await,
@@ -193,7 +200,7 @@ async fn run<R: Resource>(
 fn context<'a>(call: &'a Call, caller: &'a Caller) -> Context<'a> {
     let app = &call.app;
     let trace = Trace::new(&app.database.layout, caller, &call.origin, &app.clock, &app.ids);
-    Context { app, caller, query: &call.query, trace }
+    Context { app, caller, query: &call.query, trace, seen: None }
 }
 
 /// The permission on every object or on this one, or its ownership.

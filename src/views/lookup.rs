@@ -3,12 +3,15 @@
 use drf::Declaration;
 use drf::declaration::PathKey;
 use drf::params::{self, Condition};
+use drf::search;
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{Context, Resource};
 use crate::auth::Scope;
 use crate::db::Layout;
+use crate::db::proof::Seen;
+use crate::db::search::Search;
 use crate::db::statements::{self, Lock, Selection};
 use crate::error::ApiError;
 
@@ -17,7 +20,8 @@ pub(super) struct Lens<'a> {
     declared: &'static Declaration,
     layout: &'a Layout,
     scope: Scope,
-    search: Vec<String>,
+    seen: Option<&'a Seen>,
+    search: Search,
     filters: params::Filters,
 }
 
@@ -26,12 +30,14 @@ impl<'a> Lens<'a> {
         context: Context<'a>,
         connection: &mut PgConnection,
     ) -> Result<Self, ApiError> {
-        let search = params::search_terms(context.query)
+        let terms = search::terms(context.query, context.app.settings.search_terms)
             .map_err(|sentence| ApiError::Validation(json!([sentence])))?;
+        let search = Search::of(connection, R::DECLARATION, terms).await?;
         let mut lens = Self {
             declared: R::DECLARATION,
             layout: &context.app.database.layout,
             scope: R::scope(context.caller),
+            seen: context.seen,
             search,
             filters: params::Filters::default(),
         };
@@ -48,7 +54,8 @@ impl<'a> Lens<'a> {
     }
 
     fn selection<'s>(&'s self, conditions: &'s [Condition]) -> Selection<'s> {
-        Selection { layout: self.layout, scope: &self.scope, search: &self.search, conditions }
+        let Self { layout, scope, search, seen, .. } = self;
+        Selection { layout, scope, search, conditions, seen: *seen }
     }
 
     /// The rows that the caller sees and the query asks for.

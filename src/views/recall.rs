@@ -1,10 +1,11 @@
 //! What a read goes by: callers, counts and answers of earlier reads, as far as the database proves that they still hold.
 //!
-//! A read that finds its answer asks the database for nothing but the proof. Any other finds its caller proved, or asks
-//! for them anew, does its work, and asks for the proof once more: if nothing was committed meanwhile, all that it
-//! found is remembered.
+//! A read that finds its answer asks the database for nothing but the proof. Any other takes a remembered caller on trust,
+//! does its work, and holds the answer back until the proof is there: the snapshot that its own last statement tells, or one
+//! that is asked for. If something was committed since the caller was proved, the caller is asked for, and the work is done
+//! again. If nothing was, all that the read found is remembered.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
 use sqlx::PgConnection;
@@ -12,7 +13,7 @@ use sqlx::PgConnection;
 use super::{Answer, Call};
 use crate::auth::{self, Caller};
 use crate::db::Proof;
-use crate::db::proof::Server;
+use crate::db::proof::{Seen, Server};
 use crate::error::ApiError;
 use crate::memory::{AnswerKey, Body, Memory, Proved};
 
@@ -22,8 +23,11 @@ pub(super) struct Recall<'a> {
     server: Server,
     /// What the database held when the caller was proved.
     start: Option<Proof>,
+    /// Whether the caller is taken on trust: the database held that once, and it isn't known that it still does.
+    trusting: bool,
     answer: Option<AnswerKey>,
     counts: Mutex<Vec<(String, i64)>>,
+    seen: Seen,
 }
 
 impl<'a> Recall<'a> {
@@ -35,7 +39,13 @@ impl<'a> Recall<'a> {
             target: call.target.clone(),
         };
         let answer = call.bearer().filter(|_| whole && memory.keeps_answers()).map(key);
-        Self { memory, server, start: None, answer, counts: Mutex::default() }
+        let (counts, seen) = (Mutex::default(), Seen::default());
+        Self { memory, server, start: None, trusting: false, answer, counts, seen }
+    }
+
+    /// Where statements leave their snapshots.
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// The answer, if it is remembered and still holds.
@@ -53,27 +63,44 @@ impl<'a> Recall<'a> {
         Ok(holds.then(|| Answer { status: StatusCode::OK, content_type, body: bytes, headers: Vec::new() }))
     }
 
-    /// Who asks: remembered and proved, or found now.
+    /// Who asks: remembered, or found now.
     pub(super) async fn caller(
         &mut self,
         call: &Call,
         connection: &mut PgConnection,
     ) -> Result<Option<Arc<Caller>>, ApiError> {
         let Some(bearer) = call.bearer() else { return Ok(None) };
-        let (host, now) = (call.origin.host.as_str(), call.app.clock.now());
-        if let Some(known) = self.memory.caller(bearer, host, now) {
-            if self.start.is_none() {
-                self.start = Some(Proof::ask(connection, self.server).await?);
-            }
-            if self.start.as_ref() == Some(&known.proof) {
-                return Ok(Some(known.fact));
-            }
+        let known = self.memory.caller(bearer, &call.origin.host, call.app.clock.now());
+        let Some(known) = known else { return self.caller_anew(call, connection).await };
+        if self.start.is_none() && self.memory.is_quiet() {
+            self.trusting = true;
+            self.start = Some(known.proof);
+            return Ok(Some(known.fact));
         }
+        let proof = match self.start.take() {
+            Some(proof) => proof,
+            None => Proof::ask(connection, self.server).await?,
+        };
+        let holds = proof == known.proof;
+        self.memory.set_quiet(holds);
+        self.start = Some(proof);
+        if holds { Ok(Some(known.fact)) } else { self.caller_anew(call, connection).await }
+    }
+
+    /// Who asks, as the database says now.
+    pub(super) async fn caller_anew(
+        &mut self,
+        call: &Call,
+        connection: &mut PgConnection,
+    ) -> Result<Option<Arc<Caller>>, ApiError> {
+        let Some(bearer) = call.bearer() else { return Ok(None) };
+        let (host, now) = (call.origin.host.as_str(), call.app.clock.now());
         let caller = auth::authenticate(connection, &call.app.database.layout, bearer, host, now).await?;
         let proof = Proof::new(self.server, caller.snapshot.clone());
         let caller = Arc::new(caller);
         self.memory.keep_caller(bearer, host, Proved { proof: proof.clone(), fact: Arc::clone(&caller) });
         self.start = Some(proof);
+        self.trusting = false;
         Ok(Some(caller))
     }
 
@@ -84,33 +111,47 @@ impl<'a> Recall<'a> {
 
     /// It has so many.
     pub(super) fn counted(&self, selection: String, count: i64) {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).push((selection, count));
+        self.counts().push((selection, count));
     }
 
-    /// The read is done: remember what it found, if the database still holds what it held at its start.
+    fn counts(&self) -> MutexGuard<'_, Vec<(String, i64)>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The work is done, with this answer unless it failed; `told` says that its last statement told its snapshot. Whether
+    /// that counts: not if the caller was taken on trust, and something has been committed since. If the database still
+    /// holds what it held when the caller was proved, what was found is remembered.
     pub(super) async fn done(
-        self,
+        &mut self,
         connection: &mut PgConnection,
-        caller: &Arc<Caller>,
-        answer: &Answer,
-    ) -> Result<(), ApiError> {
-        let counts = self.counts.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let key = self.answer.filter(|_| answer.status == StatusCode::OK && answer.headers.is_empty());
-        let Some(proof) = self.start.filter(|_| key.is_some() || !counts.is_empty()) else { return Ok(()) };
-        if Proof::ask(connection, self.server).await? != proof {
-            return Ok(());
+        caller: Option<&Arc<Caller>>,
+        answer: Option<&Answer>,
+        told: bool,
+    ) -> Result<bool, ApiError> {
+        let (counts, seen) = (std::mem::take(&mut *self.counts()), self.seen.take());
+        let (Some(start), Some(caller)) = (&self.start, caller) else { return Ok(true) };
+        let answer = answer.filter(|answer| answer.status == StatusCode::OK && answer.headers.is_empty());
+        let keeps = !counts.is_empty() || (answer.is_some() && self.answer.is_some());
+        let end = match seen.filter(|_| told || !keeps) {
+            Some(snapshot) => Proof::new(self.server, snapshot),
+            None if keeps || self.trusting => Proof::ask(connection, self.server).await?,
+            None => return Ok(true),
+        };
+        if end != *start {
+            self.memory.set_quiet(false);
+            return Ok(!self.trusting);
         }
         for (selection, fact) in counts {
-            self.memory.keep_count(selection, Proved { proof: proof.clone(), fact });
+            self.memory.keep_count(selection, Proved { proof: end.clone(), fact });
         }
-        if let Some(key) = key {
-            let fact = Body {
+        if let (Some(key), Some(answer)) = (&self.answer, answer) {
+            let body = Body {
                 content_type: answer.content_type.clone(),
                 bytes: answer.body.clone(),
                 caller: Arc::clone(caller),
             };
-            self.memory.keep_answer(key, Proved { proof, fact });
+            self.memory.keep_answer(key.clone(), Proved { proof: end, fact: body });
         }
-        Ok(())
+        Ok(true)
     }
 }

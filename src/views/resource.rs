@@ -18,6 +18,7 @@ use super::used_by::Relation;
 use crate::app::App;
 use crate::auth::{Caller, Scope};
 use crate::authentik::{Change, FlowPart, Trace, Written};
+use crate::db::proof::Seen;
 use crate::db::{Need, PrimaryKey};
 use crate::error::ApiError;
 
@@ -33,6 +34,9 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     const USED_BY: &'static [Relation] = &[];
     /// What its own statements need that no declaration tells of.
     const NEEDS: &'static [Need] = &[];
+    /// Whether the last statement of a list and of a look-up, that of [`Self::attach`] included, tells its snapshot. Then
+    /// nothing has to be asked about the answer afterwards.
+    const TELLS_SNAPSHOT: bool = false;
     /// Whether authentik's database role for us is to be granted what writing it takes.
     const WRITING_IS_GRANTED: bool = true;
 
@@ -143,6 +147,8 @@ pub struct Context<'a> {
     pub query: &'a Query,
     /// What authentik does beside a write.
     pub trace: Trace<'a>,
+    /// Where statements of a read leave their snapshots.
+    pub seen: Option<&'a Seen>,
 }
 
 impl Context<'_> {

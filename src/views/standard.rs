@@ -161,7 +161,7 @@ async fn conclude<R: Resource>(
 ) -> Result<R, ApiError> {
     let (context, connection) = (request.context, &mut *request.connection);
     let layout = &context.app.database.layout;
-    let mut rows: Vec<R> = statements::reload(connection, R::DECLARATION, layout, vec![pk]).await?;
+    let mut rows: Vec<R> = statements::reload(connection, R::DECLARATION, layout, vec![pk], None).await?;
     let mut row = rows.pop().ok_or(ApiError::Conflict)?;
     let change = if mode == Mode::Create { Change::Created } else { Change::Updated };
     context.wrote(connection, change, &row).await?;

@@ -256,7 +256,15 @@ async fn a_search_looks_through_every_declared_expression() {
 
 /// What a search compares its terms with, for one row; empty for NULL.
 async fn searched(pool: &PgPool, resource: &Declared, row: &Value) -> Vec<String> {
-    let texts = resource.search.iter().map(|expression| format!("coalesce(lower(({expression})::text), '')"));
+    let texts = resource.search.iter().map(|searched| {
+        let text = match searched.of {
+            Some((link, target)) => {
+                format!("SELECT x.{} FROM {} x WHERE x.{} = {link}", searched.column, target.table, target.pk)
+            }
+            None => format!("SELECT {}", searched.column),
+        };
+        format!("coalesce(lower(({text})::text), '')")
+    });
     let texts = texts.collect::<Vec<_>>().join(", ");
     let statement =
         format!("SELECT ARRAY[{texts}] {} WHERE t.{}::text = $1", resource.from(), resource.table.pk);

@@ -16,6 +16,7 @@ mod durability;
 mod email_templates;
 mod every_filter;
 mod filters;
+mod flat;
 mod flow_set;
 mod groups;
 mod http;

@@ -20,16 +20,16 @@ async fn warm(client: &Client, path: &str) -> Value {
     client.get(path).await.status(200).json()
 }
 
-/// The statements of a read that found all it could: this many, the first of them the proof. The snapshot is the cluster's, and other tests
+/// The statement of a read that found all it could, which begins like this. The snapshot is the cluster's, and other tests
 /// write to it all the time: so it is tried until one was quick enough.
-async fn undisturbed(app: &TestApp, path: &str, fewest: usize) -> Vec<String> {
+async fn undisturbed(app: &TestApp, path: &str, beginning: &str) {
     let statements = Statements::watch();
     let mut seen = Vec::new();
     for _ in 0..2000 {
         app.admin().get(path).await.status(200);
         seen = statements.take();
-        if seen.len() == fewest && seen[0] == "SELECT pg_current_snapshot()::text" {
-            return seen;
+        if seen.len() == 1 && seen[0].starts_with(beginning) {
+            return;
         }
     }
     panic!("{path} {seen:#?}")
@@ -43,7 +43,7 @@ async fn what_is_remembered_takes_one_statement() {
     for path in
         [format!("{EMAIL}{pk}/"), EMAIL.to_owned(), format!("{EMAIL}?name=none"), INVITATION.to_owned()]
     {
-        undisturbed(&app, &path, 1).await;
+        undisturbed(&app, &path, "SELECT pg_current_snapshot()::text").await;
     }
 }
 
@@ -51,8 +51,9 @@ async fn what_is_remembered_takes_one_statement() {
 async fn nothing_is_remembered_where_there_is_no_room() {
     let app = TestApp::with(|settings| settings.answer_cache = 0).await;
     let path = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
-    let statements = undisturbed(&app, &path, 2).await;
-    assert!(statements[1].starts_with("SELECT t.stage_ptr_id"), "{statements:#?}");
+    for path in [path.as_str(), EMAIL] {
+        undisturbed(&app, path, "SELECT t.stage_ptr_id").await;
+    }
 }
 
 #[tokio::test]

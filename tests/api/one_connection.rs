@@ -42,7 +42,7 @@ async fn all_resources_get_on_with_one_connection(#[values(false, true)] from_th
     for (resource, object) in &objects {
         for field in resource.readable().filter(|field| field.filter) {
             let query = format!("{}={}", field.name, as_parameter(&object[field.name]));
-            app.admin().get(&format!("{}?{query}&search=a", resource.path)).await.status(200);
+            app.admin().get(&format!("{}?{query}", resource.path)).await.status(200);
         }
         app.admin().send("OPTIONS", &resource.path_of(object), &[], "").await.status(200);
     }

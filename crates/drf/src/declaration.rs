@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::field::{Field, FieldKind, Fields};
+use super::field::{Field, FieldKind, Fields, Key};
 use super::params::{Filter, Order, Query};
 use super::permission::Model;
 use super::python;
+use super::search::Searched;
 
 /// A resource: names, fields, and how lists of it are filtered, searched and sorted. Texts of SQL name the resource's
 /// table `t` and its parent table `p`.
@@ -22,6 +23,8 @@ pub struct Declaration {
     pub view_name: &'static str,
     /// Where the rows stand.
     pub table: Table,
+    /// The type of their key.
+    pub key: Key,
     /// The fields, in the order in which answers print them.
     pub fields: Fields,
     /// How a path names one object.
@@ -34,8 +37,8 @@ pub struct Declaration {
     pub includes: &'static [(&'static str, bool)],
     /// SQL for the rows that clients may meet at all.
     pub rows: &'static str,
-    /// SQL expressions that `?search=` looks through.
-    pub search: &'static [&'static str],
+    /// What `?search=` looks through.
+    pub search: &'static [Searched],
     /// The order where the query names none.
     pub default_order: &'static [Order],
     /// Names for `?ordering=` that are no field, with their SQL.
@@ -53,6 +56,7 @@ impl Declaration {
             operation: "",
             view_name: model.name,
             table,
+            key: Key::Uuid,
             fields: Fields::NONE,
             lookup: Lookup { parameter: "", expression: "", kind: LookupKind::Text, description: "" },
             filters: &[],
@@ -89,7 +93,7 @@ pub struct Table {
     pub pk: &'static str,
     /// The parent of Django's multi-table inheritance.
     pub parent: Option<Parent>,
-    /// Joins that extra columns, filters and searches need. PostgreSQL drops a LEFT JOIN on a key that no one uses.
+    /// LEFT JOINs on keys that extra columns and filters need: PostgreSQL drops one that a statement doesn't use.
     pub joins: &'static str,
 }
 

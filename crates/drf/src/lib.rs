@@ -17,6 +17,7 @@ pub mod params;
 pub mod permission;
 pub mod python;
 pub mod rules;
+pub mod search;
 pub mod time;
 
 pub use action::Action;

@@ -11,6 +11,10 @@ pub const BLANK: &str = "This field may not be blank.";
 pub const NOT_A_STRING: &str = "Not a valid string.";
 /// A NUL character.
 pub const NULL_CHARACTERS: &str = "Null characters are not allowed.";
+/// More search terms than a request may have; DRF has no limit.
+pub fn too_many_terms(most: usize) -> String {
+    format!("Search for no more than {most} terms.")
+}
 /// Not an integer.
 pub const NOT_AN_INTEGER: &str = "A valid integer is required.";
 /// More than 1000 characters where an integer belongs.

@@ -75,6 +75,26 @@ impl Page {
         (self.current - 1) * self.size
     }
 
+    /// Rows of all pages.
+    pub fn count(&self) -> i64 {
+        self.count
+    }
+
+    /// Rows on this page.
+    pub fn len(&self) -> i64 {
+        self.size.min(self.count - self.offset())
+    }
+
+    /// Whether there is none on it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows behind this page.
+    pub fn behind(&self) -> i64 {
+        self.count - self.offset() - self.len()
+    }
+
     /// The list answer. `autocomplete` describes the search grammar of the few lists that have one.
     pub fn envelope<T: Serialize>(&self, results: Vec<T>, autocomplete: Map<String, Value>) -> Envelope<T> {
         let last = self.current == self.total_pages;

@@ -1,4 +1,4 @@
-//! Query parameters: filters as django-filter reads them, search as Django REST framework splits it, ordering.
+//! Query parameters: filters as django-filter reads them, ordering.
 //!
 //! What a client writes never names a column: it only picks from a resource's lists. Values are always bound.
 
@@ -391,106 +391,11 @@ pub fn ordering(declared: &Declaration, query: &Query) -> Vec<Order> {
     if asked.is_empty() { declared.default_order.to_vec() } else { asked }
 }
 
-/// The terms of `?search=`: split at white space and commas, quoted phrases kept together.
-///
-/// # Errors
-/// The value holds a NUL character.
-pub fn search_terms(query: &Query) -> Result<Vec<String>, &'static str> {
-    let given = query.last("search").unwrap_or_default();
-    if given.contains('\0') {
-        return Err(messages::NULL_CHARACTERS);
-    }
-    let mut terms = Vec::new();
-    for token in smart_split(given) {
-        let token = token.trim_matches(',');
-        let quote = token.chars().next().filter(|c| matches!(c, '"' | '\''));
-        match quote {
-            Some(quote) if token.ends_with(quote) => {
-                let inner = token.get(1..token.len() - 1).unwrap_or_default();
-                terms.push(inner.replace(&format!("\\{quote}"), &quote.to_string()).replace("\\\\", "\\"));
-            }
-            _ => terms.extend(
-                token.split(',').filter(|term| !term.is_empty()).map(|term| python::strip(term).to_owned()),
-            ),
-        }
-    }
-    Ok(terms)
-}
-
-/// Django's `smart_split`: tokens between white space, where a quoted stretch may hold white space.
-fn smart_split(text: &str) -> Vec<&str> {
-    let mut tokens = Vec::new();
-    let mut rest = text.trim_start();
-    while !rest.is_empty() {
-        let end = token_end(rest);
-        let (token, behind) = rest.split_at(end);
-        tokens.push(token);
-        rest = behind.trim_start();
-    }
-    tokens
-}
-
-fn token_end(text: &str) -> usize {
-    let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
-        if c.is_whitespace() {
-            break;
-        }
-        let closing = matches!(c, '"' | '\'').then(|| closing_quote(&text[at + 1..], c)).flatten();
-        at += closing.map_or(c.len_utf8(), |length| 1 + length + 1);
-    }
-    at
-}
-
-/// Bytes before the quote that closes a phrase.
-fn closing_quote(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return Some(at),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// A pattern for LIKE that finds `term` anywhere.
-pub fn contains_pattern(term: &str) -> String {
-    format!("%{}%", escape_like(term))
-}
-
-/// What LIKE takes for `text` itself.
-pub fn escape_like(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case("a b", &["a", "b"])]
-    #[case("a,b ,c", &["a", "b", "c"])]
-    #[case("\"a b\" c", &["a b", "c"])]
-    #[case("'", &[""])]
-    #[case("\"open", &["\"open"])]
-    #[case("'it\\'s'", &["it's"])]
-    #[case("  ", &[])]
-    fn splits_search(#[case] text: &str, #[case] expected: &[&str]) {
-        let query = Query(vec![("search".into(), text.into())]);
-        assert_eq!(search_terms(&query).unwrap(), expected);
-    }
 
     #[rstest]
     #[case("25.5", Some(25))]

@@ -119,7 +119,7 @@ async fn execute(server: &EmbeddedPostgres, statement: String) -> Result<()> {
 }
 
 fn options_of(settings: &Settings) -> db::Options {
-    settings.database_options(resources::permissions(), resources::needs())
+    settings.database_options(resources::permissions(), resources::searched(), resources::needs())
 }
 
 async fn open(options: PgConnectOptions, settings: &Settings) -> Result<Database> {
