@@ -19,6 +19,7 @@ from load import Generators, Sample
 from report import ROOT, Report, row, surroundings
 from seed import SMALLEST, Dataset
 from server import Program, Server
+from soak import soak
 
 DUMP = ROOT / ".." / "shared" / "authentik-2025.12.4-base.sql.gz"
 RESULTS = ROOT / "bench" / "results"
@@ -75,6 +76,8 @@ def options() -> argparse.Namespace:
     add("--rounds", type=count, help="default: 5")
     add("--seconds", type=count, help="of each measurement; default: 3")
     add("--full", action="store_true", help="all numbers of connections with all sizes, and a writer with all cases: takes a night")
+    add("--soak", type=count, metavar="SECONDS",
+        help="at last, on the first database: a mixed load over 64 connections for so long, and the server's memory")
     add("--dump", type=Path, default=DUMP, help="of an authentik 2025.12.4, for attached; default: %(default)s")
     add("--place", type=Path, default=Path("/var/tmp"),
         help="for the databases: some GB on a disk of the usual kind, since commits wait for it; default: %(default)s")
@@ -156,6 +159,9 @@ class Bench:
             runners = [self.runner(stack, program, layout, invitations) for program in self.given.servers]
             for point in self.points(invitations):
                 self.point(runners, point)
+            if self.given.soak and not self.report.soaks:
+                for runner in runners:
+                    self.soak(runner)
 
     def runner(self, stack: ExitStack, program: Program, layout: str, invitations: int) -> Runner:
         """Make a database and start a server on it, until the stack ends."""
@@ -215,6 +221,19 @@ class Bench:
             if made.failed:
                 self.report.notes.append(f"{runner.dataset.name}, {point}: {made.failed} requests failed")
                 say(self.report.notes[-1])
+
+    def soak(self, runner: Runner) -> None:
+        """A long mixed load."""
+        say(f"{runner.dataset.name}: {self.given.soak} seconds of mixed load")
+        done = soak(self.generators, runner.server, runner.dataset, self.given.soak)
+        self.report.soaks.append({
+            "server": runner.dataset.program.name, "seconds": done.seconds,
+            **{f"{kind}, requests": count for kind, count in sorted(done.requests.items())}, "failed": done.failed,
+            "RSS, MiB, at the start and then ten times": " ".join(f"{mib:.1f}" for mib in done.resident_mib),
+        })
+        if done.failed:
+            self.report.notes.append(f"{runner.dataset.name}, mixed load: {done.failed} requests failed")
+            say(self.report.notes[-1])
 
 
 def say(text: str) -> None:

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import chart
+import soak
 from capture import Captured
 from cases import CASES, Point
 from cluster import Cluster
@@ -160,6 +161,7 @@ class Report:
         self.rounds: list[dict[str, object]] = []
         self.statements: list[dict[str, object]] = []
         self.starts: list[dict[str, object]] = []
+        self.soaks: list[dict[str, object]] = []
         self.notes: list[str] = []
 
     def write(self, directory: Path) -> None:
@@ -167,7 +169,7 @@ class Report:
         directory.mkdir(parents=True, exist_ok=True)
         rows = [asdict(row) for row in self.rows]
         everything = {
-            "run": self.run, "notes": self.notes, "starts": self.starts, "rows": rows,
+            "run": self.run, "notes": self.notes, "starts": self.starts, "soaks": self.soaks, "rows": rows,
             "statements": self.statements, "rounds": self.rounds,
         }
         (directory / "results.json").write_text(json.dumps(everything, indent=1) + "\n")
@@ -192,6 +194,8 @@ class Report:
             here = [row for row in self.rows if (row.layout, row.invitations) == (layout, invitations)]
             lines += ["", f"## {invitations:,} invitations, {layout} tables", ""]
             lines += table([{head: getattr(row, name) for name, head in used(here).items()} for row in here])
+        if self.soaks:
+            lines += ["", f"## Mixed load over {soak.CONNECTIONS} connections", "", *table(self.soaks)]
         lines += ["", "## Cases", ""]
         lines += [f"- `{case.name}`: {case.about}" for case in CASES]
         return "\n".join(lines) + "\n"

@@ -69,6 +69,7 @@ pub async fn layout(connection: &mut PgConnection, needs: &Needs) -> anyhow::Res
         tables: columns.into_keys().collect(),
         readable: layout::readable(connection).await?,
         counted: BTreeSet::new(),
+        columns: layout::Texts::default(),
     };
     tracing::info!(version = layout.authentik_version, "attached to the database of an authentik");
     Ok(layout)

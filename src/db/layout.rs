@@ -1,7 +1,8 @@
 //! [`Layout`]: what differs from one database to another, found out once at the start.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sqlx::PgConnection;
 
@@ -24,6 +25,23 @@ pub struct Layout {
     pub(super) tables: BTreeSet<String>,
     pub(super) readable: BTreeSet<String>,
     pub(super) counted: BTreeSet<String>,
+    pub(super) columns: Texts,
+}
+
+/// Texts of SQL that are put together once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Texts(Arc<RwLock<HashMap<&'static str, Arc<str>>>>);
+
+impl Texts {
+    /// The one of this name.
+    pub(super) fn get_or_make(&self, name: &'static str, make: impl FnOnce() -> String) -> Arc<str> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        known.unwrap_or_else(|| {
+            let text: Arc<str> = make().into();
+            self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::clone(&text));
+            text
+        })
+    }
 }
 
 /// Whose tables these are.

@@ -31,6 +31,7 @@ pub async fn layout(pool: &PgPool, ids: &Ids, how: &Options) -> anyhow::Result<L
         stage_tables: layout::stage_tables(&mut connection).await?,
         foreign_keys: ForeignKeys::read(&mut connection).await?,
         counted: layout::counted(&mut connection).await?,
+        columns: layout::Texts::default(),
         tables: readable.clone(),
         readable,
     })

@@ -32,7 +32,7 @@ enum Related {
     Integers(Vec<i32>),
 }
 
-/// A piece of a text that pg_trgm's indexes find has three characters at least.
+/// What `pg_trgm`'s indexes find has three characters at least.
 const TRIGRAM: usize = 3;
 
 impl Search {

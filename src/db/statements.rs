@@ -47,13 +47,14 @@ impl Selection<'_> {
     }
 }
 
-/// The columns of a row, as `alias.column AS "name"`.
+/// The columns of a row, as `alias.column AS "name"`; put together once a resource.
 fn push_columns(query: &mut Sql, declared: &Declaration, layout: &Layout) {
-    for (index, field) in declared.columns().enumerate() {
-        query.push(if index > 0 { ", " } else { "" });
-        query.push(format_args!("{}.{} AS \"{}\"", field.alias(), field.column, field.name));
-    }
-    query.push(layout.sql(declared.extra_columns));
+    let columns = layout.columns.get_or_make(declared.path, || {
+        let column = |field: &Field| format!("{}.{} AS \"{}\"", field.alias(), field.column, field.name);
+        let columns = declared.columns().map(column).collect::<Vec<_>>().join(", ");
+        columns + &layout.sql(declared.extra_columns)
+    });
+    query.push(columns);
 }
 
 fn push_from(query: &mut Sql, declared: &Declaration) {

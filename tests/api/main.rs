@@ -29,6 +29,7 @@ mod overload;
 mod paging;
 mod properties;
 mod races;
+mod search;
 mod support;
 mod tokens;
 mod used_by;
