@@ -32,3 +32,4 @@ mod support;
 mod tokens;
 mod used_by;
 mod users;
+mod writes;
