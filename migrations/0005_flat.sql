@@ -16,6 +16,8 @@ CREATE INDEX ak_user_name ON authentik_core_user USING hash (name);
 CREATE INDEX ak_user_email ON authentik_core_user (email);
 CREATE INDEX ak_flow_name ON authentik_flows_flow USING hash (name);
 CREATE INDEX ak_flowstagebinding_default_order ON authentik_flows_flowstagebinding ("order", fsb_uuid);
+-- The highest order of a flow's bindings.
+CREATE INDEX ak_flowstagebinding_target_order ON authentik_flows_flowstagebinding (target_id, "order");
 CREATE INDEX ak_token_expires ON authentik_core_token (expires);
 
 -- How many rows a table has: the sum of its entries. Each statement that adds or removes rows adds an entry, in its own

@@ -99,7 +99,35 @@ impl<'a> Trace<'a> {
         Ok(())
     }
 
-    /// These bindings (key, order, flow) are about to be deleted.
+    /// A stage was made, and with it the bindings that it has.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn made_with_bindings(
+        self,
+        connection: &mut PgConnection,
+        stage: Uuid,
+    ) -> Result<(), ApiError> {
+        if self.0.is_none() {
+            return Ok(());
+        }
+        let bindings = FlowPart::Stage(stage).bindings(connection).await?;
+        self.wrote_bindings(connection, Change::Created, &bindings).await
+    }
+
+    /// These bindings were made.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn made_bindings(
+        self,
+        connection: &mut PgConnection,
+        bindings: &[flows::Binding],
+    ) -> Result<(), ApiError> {
+        self.wrote_bindings(connection, Change::Created, bindings).await
+    }
+
+    /// These bindings are about to be deleted.
     ///
     /// # Errors
     /// The database failed.
@@ -108,10 +136,19 @@ impl<'a> Trace<'a> {
         connection: &mut PgConnection,
         bindings: &[flows::Binding],
     ) -> Result<(), ApiError> {
+        self.wrote_bindings(connection, Change::Deleted, bindings).await
+    }
+
+    async fn wrote_bindings(
+        self,
+        connection: &mut PgConnection,
+        change: Change,
+        bindings: &[flows::Binding],
+    ) -> Result<(), ApiError> {
         let Some(author) = self.0 else { return Ok(()) };
         for binding in bindings {
             let (pk, name) = (binding.pk.in_event(), binding.name());
-            author.record(connection, Change::Deleted, &flows::BINDING, pk, &name).await?;
+            author.record(connection, change, &flows::BINDING, pk, &name).await?;
         }
         let flows: Vec<Uuid> = bindings.iter().map(|binding| binding.target).collect();
         flows::drop_plans(connection, &flows).await

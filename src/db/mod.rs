@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod dictionary;
 pub mod embedded;
 pub mod grants;
+pub mod insert;
 mod json_lookup;
 pub mod key;
 pub mod layout;

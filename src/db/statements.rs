@@ -1,5 +1,7 @@
-//! The one place that builds SQL text from a resource's declaration. Names come from the declaration alone, values
-//! are always bound, and every SELECT of a client's takes a [`Restriction`].
+//! The one place, with `insert.rs`, that builds SQL text from a resource's declaration. Names come from the declaration
+//! alone, values are always bound, and every SELECT of a client's takes a [`Restriction`].
+
+use std::collections::HashMap;
 
 use drf::Declaration;
 use drf::declaration::PathKey;
@@ -8,6 +10,7 @@ use drf::intake::{Content, Draft, KeyValue, Reference};
 use drf::page::Page;
 use drf::params::{Condition, Existing, Operand, Order, Test, asc};
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, Row};
 use uuid::Uuid;
 
@@ -48,7 +51,7 @@ impl Selection<'_> {
 }
 
 /// The columns of a row, as `alias.column AS "name"`; put together once a resource.
-fn push_columns(query: &mut Sql, declared: &Declaration, layout: &Layout) {
+pub(super) fn push_columns(query: &mut Sql, declared: &Declaration, layout: &Layout) {
     let columns = layout.columns.get_or_make(declared.path, || {
         let column = |field: &Field| format!("{}.{} AS \"{}\"", field.alias(), field.column, field.name);
         let columns = declared.columns().map(column).collect::<Vec<_>>().join(", ");
@@ -335,77 +338,7 @@ pub async fn reload<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     read_rows(&rows, seen)
 }
 
-/// Insert a row and its parent with one statement, and give its key. Every column is named: no table of Django's has defaults, but for
-/// keys that the database counts.
-pub async fn insert<K: PrimaryKey>(
-    connection: &mut PgConnection,
-    declared: &Declaration,
-    ids: &Ids,
-    draft: &Draft,
-) -> sqlx::Result<K> {
-    let table = declared.table;
-    let pk = K::next(ids);
-    let mut query = Sql::new("");
-    let mut link = None;
-    if let Some(parent) = table.parent {
-        query.push("WITH parent AS (");
-        if parent.shares_key(&table) {
-            push_insert(&mut query, parent.name, (parent.pk, pk), None, declared, Place::Parent, draft)?;
-        } else {
-            let key = ids.next();
-            push_insert(
-                &mut query,
-                parent.name,
-                (parent.pk, Some(key)),
-                None,
-                declared,
-                Place::Parent,
-                draft,
-            )?;
-            link = Some((parent.link, key));
-        }
-        query.push(") ");
-    }
-    push_insert(&mut query, table.name, (table.pk, pk), link, declared, Place::Own, draft)?;
-    query.push(format_args!(" RETURNING {}", table.pk));
-    query.build_query_scalar().fetch_one(connection).await
-}
-
-/// `INSERT INTO … VALUES …` with the fields of a place.
-fn push_insert<K: PrimaryKey>(
-    query: &mut Sql,
-    table: &str,
-    (pk_column, pk): (&str, Option<K>),
-    link: Option<(&str, Uuid)>,
-    declared: &Declaration,
-    place: Place,
-    draft: &Draft,
-) -> sqlx::Result<()> {
-    let is_key = |column| column == pk_column || link.is_some_and(|(link_column, _)| column == link_column);
-    let columns: Vec<&Field> =
-        declared.fields.iter().filter(|field| field.place == place && !is_key(field.column)).collect();
-    let keys = [pk_column].into_iter().chain(link.map(|(column, _)| column));
-    let names: Vec<&str> = keys.chain(columns.iter().map(|field| field.column)).collect();
-    query.push(format_args!("INSERT INTO {table} ({}) VALUES (", names.join(", ")));
-    match pk {
-        Some(pk) => query.bind(pk),
-        None => query.push("DEFAULT"), // counted
-    };
-    if let Some((_, key)) = link {
-        query.push(", ").bind(key);
-    }
-    for field in columns {
-        query.push(", ");
-        match draft.get(field) {
-            Some(content) => push_content(query, content),
-            None => push_default(query, field)?,
-        }
-    }
-    query.push(")");
-    Ok(())
-}
-
-fn push_content(query: &mut Sql, content: &Content) {
+pub(super) fn push_content(query: &mut Sql, content: &Content) {
     match content {
         Content::Text(text) => query.bind(text.clone()),
         Content::Integer(number) => query.bind(*number),
@@ -422,7 +355,7 @@ fn push_content(query: &mut Sql, content: &Content) {
     };
 }
 
-fn push_default(query: &mut Sql, field: &Field) -> sqlx::Result<()> {
+pub(super) fn push_default(query: &mut Sql, field: &Field) -> sqlx::Result<()> {
     match field.default {
         DefaultValue::None => {
             let sentence = format!("field {} has no value and no default", field.name);
@@ -557,18 +490,48 @@ pub fn probes<'d>(declared: &Declaration, draft: &'d Draft) -> Vec<Probe<'d>> {
     probes
 }
 
-/// Look all facts up with one statement: `None` where the fact is as it should be, else the index of the first of its
-/// keys that is missing, or 0 for a text that is taken. `pk` is the row that is updated.
+/// Rows of another table that a write needs, and holds until its transaction ends.
+pub struct Wanted<'a> {
+    /// The table. Its keys are UUIDs.
+    pub target: &'static Target,
+    /// The column, unique, that names them.
+    pub column: &'static str,
+    /// Their names.
+    pub names: Vec<&'a str>,
+}
+
+/// What [`look_up`] found.
+#[derive(Debug, Default)]
+pub struct LookedUp {
+    /// For each probe `None` where the fact is as it should be, else the index of the first of its keys that is missing,
+    /// or 0 for a text that is taken.
+    pub wrong: Vec<Option<usize>>,
+    /// The wanted rows that there are: their keys, by name.
+    pub found: HashMap<String, Uuid>,
+}
+
+/// Look all facts up, and lock what is wanted, with one statement. `pk` is the row that is updated.
+///
+/// Wanted rows are locked in the order of their keys, so that two requests don't wait for each other. One that is there
+/// when its turn comes, under that name, is found; what others committed beside it meanwhile is for the next statement to
+/// see.
 pub async fn look_up(
     connection: &mut PgConnection,
     declared: &Declaration,
     probes: &[Probe<'_>],
     pk: Option<impl PrimaryKey>,
-) -> sqlx::Result<Vec<Option<usize>>> {
-    if probes.is_empty() {
-        return Ok(Vec::new());
+    wanted: Option<Wanted<'_>>,
+) -> sqlx::Result<LookedUp> {
+    if probes.is_empty() && wanted.is_none() {
+        return Ok(LookedUp::default());
     }
-    let mut query = Sql::new("SELECT ARRAY[");
+    let mut query = Sql::new("");
+    if let Some(Wanted { target: Target { table, pk, .. }, column, names }) = &wanted {
+        query.push(format_args!("WITH wanted AS (SELECT x.{column} AS name, x.{pk} AS key FROM {table} x"));
+        query.push(format_args!(" WHERE x.{column} = ANY(")).bind(names.clone());
+        query.push(format_args!(") ORDER BY x.{pk} FOR NO KEY UPDATE) "));
+    }
+    query.push("SELECT ARRAY[");
     for (index, probe) in probes.iter().enumerate() {
         query.push(if index > 0 { ", (" } else { "(" });
         match &probe.fact {
@@ -577,9 +540,16 @@ pub async fn look_up(
         }
         query.push(")");
     }
-    query.push("]");
-    let wrong: Vec<Option<i64>> = query.build_query_scalar().fetch_one(connection).await?;
-    Ok(wrong.into_iter().map(|index| index.map(|index| usize::try_from(index).unwrap_or_default())).collect())
+    query.push("]::bigint[], ");
+    query.push(match wanted {
+        Some(_) => "coalesce((SELECT jsonb_object_agg(name, key) FROM wanted), '{}')",
+        None => "'{}'::jsonb",
+    });
+    let row: (Vec<Option<i64>>, Json<HashMap<String, Uuid>>) =
+        query.build_query_as().fetch_one(connection).await?;
+    let (wrong, Json(found)) = row;
+    let index = |index: Option<i64>| index.map(|index| usize::try_from(index).unwrap_or_default());
+    Ok(LookedUp { wrong: wrong.into_iter().map(index).collect(), found })
 }
 
 /// `SELECT` the index of the first missing key. The keys are one parameter, since a request may name more of them than

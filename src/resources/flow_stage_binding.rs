@@ -16,9 +16,10 @@ use super::flow::{self, POLICY_BINDING_MODEL, POLICY_ENGINE_MODE};
 use super::stage::{self, StageHead};
 use super::used_by;
 use crate::authentik::flows::{self, Binding};
-use crate::authentik::{Change, FlowPart, Written, cascade};
+use crate::authentik::{FlowPart, cascade};
 use crate::contract::messages::NEVER_EVALUATED;
-use crate::db::{Need, statements};
+use crate::db::Need;
+use crate::db::insert::{NewRows, Values};
 use crate::error::ApiError;
 use crate::views::used_by::Relation;
 use crate::views::{Check, Context, Resource};
@@ -211,7 +212,24 @@ async fn taken(connection: &mut PgConnection, draft: &Draft, pk: Option<Uuid>) -
     Ok(taken.bind(pk).bind(target).bind(stage).bind(order).fetch_one(connection).await?)
 }
 
-/// Bind a stage to flows, in each behind what the flow already runs: at the highest order plus 10, or at 0.
+/// Behind what the flow already runs, and the bindings before this one of those that are made together: at the highest
+/// order plus 10, or at 0.
+const BEHIND: &str = "least(coalesce((SELECT max(b.\"order\")::bigint + 10 FROM authentik_flows_flowstagebinding b \
+      WHERE b.target_id = given.target_id), 0) \
+    + 10 * (row_number() OVER (PARTITION BY given.target_id ORDER BY given.position) - 1), 2147483647)::integer";
+
+/// Bindings of a stage to flows, in each behind what the flow already runs.
+///
+/// Two at once must not find the same highest order: whoever inserts these has locked the flows by an earlier statement,
+/// so that this one sees what was bound while that one waited.
+pub fn behind(context: Context<'_>, stage: Uuid, flows: Vec<Uuid>) -> NewRows {
+    NewRows::new(FlowStageBinding::DECLARATION, &context.app.ids, flows.len())
+        .with(&TARGET, Values::Uuids(flows))
+        .with(&STAGE, Values::Same(Content::Uuid(stage)))
+        .with(&ORDER, Values::Sql(BEHIND))
+}
+
+/// Bind a stage to flows, as [`behind`] says.
 ///
 /// # Errors
 /// The database failed.
@@ -219,36 +237,13 @@ pub async fn append(
     context: Context<'_>,
     connection: &mut PgConnection,
     stage: Uuid,
-    flows: &[Uuid],
+    flows: Vec<Uuid>,
 ) -> Result<(), ApiError> {
     if flows.is_empty() {
         return Ok(());
     }
-    // Two at once must not find the same highest order. In the order of the keys, so that they don't wait for each other.
-    let lock = sqlx::query(
-        "SELECT 1 FROM authentik_flows_flow WHERE flow_uuid = ANY($1) ORDER BY flow_uuid FOR NO KEY UPDATE",
-    );
-    lock.bind(flows).execute(&mut *connection).await?;
-    for flow in flows {
-        let order: i32 = sqlx::query_scalar(
-            "SELECT least(coalesce(max(\"order\")::bigint + 10, 0), 2147483647)::integer \
-             FROM authentik_flows_flowstagebinding WHERE target_id = $1",
-        )
-        .bind(flow)
-        .fetch_one(&mut *connection)
-        .await?;
-        let mut draft = Draft::default();
-        draft.set(&TARGET, Content::Uuid(*flow));
-        draft.set(&STAGE, Content::Uuid(stage));
-        draft.set(&ORDER, Content::Integer(order));
-        let ids = &context.app.ids;
-        let pk = statements::insert(connection, FlowStageBinding::DECLARATION, ids, &draft).await?;
-        let name = Binding { pk, order, target: *flow }.name();
-        let part = FlowPart::BindingTo(*flow);
-        let written = Written { change: Change::Created, model: MODEL, pk, name: &name, part };
-        context.trace.wrote(connection, &written).await?;
-    }
-    Ok(())
+    let bindings: Vec<Binding> = behind(context, stage, flows).insert_returning(&mut *connection).await?;
+    context.trace.made_bindings(connection, &bindings).await
 }
 
 /// Delete a stage's bindings to flows other than these.

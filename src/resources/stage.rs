@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use drf::declaration::{Declaration, Lookup, LookupKind, Parent, Table};
 use drf::field::{Field, Fields, Key, Schema, Target};
-use drf::intake::{Content, Draft, Mode};
+use drf::intake::Mode;
 use drf::params::{Filter, FilterKind, asc};
 use drf::permission::{Model, Verb};
 use drf::rules;
@@ -23,10 +23,12 @@ use crate::app::App;
 use crate::authentik::flows::concrete_types;
 use crate::authentik::{Change, FlowPart, Written};
 use crate::contract::stage_types::{self, StageType};
-use crate::db::{Sql, statements};
+use crate::db::Sql;
+use crate::db::insert::{NewRows, Values};
+use crate::db::statements::Wanted;
 use crate::error::ApiError;
 use crate::views::used_by::Relation;
-use crate::views::{Action, Check, Context, Resource, Save};
+use crate::views::{Action, Check, Context, Making, Resource, Save};
 
 /// The base model: the names of all stages, and the permissions for bindings and `stages/all/`.
 pub const MODEL: Model = stage_types::BASE.model;
@@ -206,10 +208,26 @@ impl<K: StageKind> Resource for Stage<K> {
         Ok(())
     }
 
+    fn wanted(input: &Self::Input) -> Option<Wanted<'_>> {
+        let items = input.flow_set.as_deref().filter(|items| !items.is_empty())?;
+        let names = items.iter().map(|item| item.slug.as_str()).collect();
+        Some(Wanted { target: &flow::TARGET, column: flow::SLUG.column, names })
+    }
+
+    async fn beside(making: &mut Making<'_, Self>, input: &Self::Input) -> Result<Vec<NewRows>, ApiError> {
+        match (making.pk, input.flow_set.as_deref()) {
+            (Some(stage), Some(items)) if !items.is_empty() => {
+                Ok(vec![flow_set_of_new(making, stage, items).await?])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
     async fn saved(save: &mut Save<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
-        match &input.flow_set {
-            Some(items) => apply_flow_set(save, items).await,
-            None => Ok(()),
+        match (&input.flow_set, save.mode) {
+            (None, _) => Ok(()),
+            (Some(_), Mode::Create) => save.context.trace.made_with_bindings(save.connection, save.pk).await,
+            (Some(items), _) => replace_flow_set(save, items).await,
         }
     }
 }
@@ -280,82 +298,92 @@ pub async fn complete(
     Ok(())
 }
 
-/// Apply `flow_set` of a request. Flows are named by slug: one that exists is bound and never changed, one that
-/// doesn't is created. POST binds every entry; PUT and PATCH take the list for the whole set. It takes the caller's
-/// right to add flows, to add bindings and to delete bindings, as far as something is to be added or deleted.
+/// The bindings of a new stage to the flows of `flow_set`, one for every entry. Flows are named by slug: one that exists
+/// is bound and never changed, one that doesn't is created. It takes the caller's rights to add flows and to add bindings,
+/// as far as something is to be added.
 ///
 /// # Errors
 /// 403, or the database failed.
-async fn apply_flow_set<K: StageKind>(
+async fn flow_set_of_new<K: StageKind>(
+    making: &mut Making<'_, Stage<K>>,
+    stage: Uuid,
+    items: &[FlowSetItem],
+) -> Result<NewRows, ApiError> {
+    let flows = flows_of(making.context, making.connection, items, making.found).await?;
+    require_on_bindings(making.context, Verb::Add)?;
+    let flows = items.iter().filter_map(|item| flows.get(item.slug.as_str()).copied());
+    Ok(flow_stage_binding::behind(making.context, stage, flows.collect()))
+}
+
+/// Let a stage be bound to the flows of `flow_set`, named and created as [`flow_set_of_new`] says, and to no others. It
+/// takes the right to delete bindings, too, if any is to go.
+///
+/// # Errors
+/// 403, or the database failed.
+async fn replace_flow_set<K: StageKind>(
     save: &mut Save<'_, Stage<K>>,
     items: &[FlowSetItem],
 ) -> Result<(), ApiError> {
-    let (context, caller) = (save.context, save.context.caller);
-    let slugs: Vec<&str> = items.iter().map(|item| item.slug.as_str()).collect();
-    let existing = sqlx::query_as("SELECT slug, flow_uuid FROM authentik_flows_flow WHERE slug = ANY($1)");
-    let existing: Vec<(String, Uuid)> = existing.bind(&slugs).fetch_all(&mut *save.connection).await?;
-    let mut flows: HashMap<String, Uuid> = existing.into_iter().collect();
-    let bound: Vec<Uuid> = if save.mode == Mode::Create {
-        Vec::new()
-    } else {
+    let context = save.context;
+    let bound: Vec<Uuid> =
         sqlx::query_scalar("SELECT target_id FROM authentik_flows_flowstagebinding WHERE stage_id = $1")
             .bind(save.pk)
             .fetch_all(&mut *save.connection)
-            .await?
-    };
-
-    let (mut bindings, mut taken) = (Vec::new(), bound.iter().copied().collect::<HashSet<_>>());
-    for item in items {
-        let flow = match flows.get(&item.slug) {
-            Some(flow) => *flow,
-            None => {
-                let flow = create_flow(context, save.connection, item).await?;
-                flows.insert(item.slug.clone(), flow);
-                flow
-            }
-        };
-        if taken.insert(flow) || save.mode == Mode::Create {
-            bindings.push(flow);
-        }
+            .await?;
+    let flows = flows_of(context, save.connection, items, save.found).await?;
+    let mut taken: HashSet<Uuid> = bound.iter().copied().collect();
+    let named = items.iter().filter_map(|item| flows.get(item.slug.as_str()).copied());
+    let new: Vec<Uuid> = named.clone().filter(|flow| taken.insert(*flow)).collect();
+    if !new.is_empty() {
+        require_on_bindings(context, Verb::Add)?;
     }
-    let binding = flow_stage_binding::MODEL;
-    if !bindings.is_empty() {
-        caller.require(&binding, &binding.codename(Verb::Add))?;
-    }
-    let named: HashSet<Uuid> = flows.into_values().collect();
+    let named: HashSet<Uuid> = named.collect();
     if bound.iter().any(|flow| !named.contains(flow)) {
-        caller.require(&binding, &binding.codename(Verb::Delete))?;
+        require_on_bindings(context, Verb::Delete)?;
         let named: Vec<Uuid> = named.into_iter().collect();
         flow_stage_binding::delete_others(context, save.connection, save.pk, &named).await?;
     }
-    flow_stage_binding::append(context, save.connection, save.pk, &bindings).await
+    flow_stage_binding::append(context, save.connection, save.pk, new).await
 }
 
-async fn create_flow(
+fn require_on_bindings(context: Context<'_>, verb: Verb) -> Result<(), ApiError> {
+    let model = flow_stage_binding::MODEL;
+    context.caller.require(&model, &model.codename(verb))
+}
+
+/// The flows that entries name, by slug: those that were found, and those that are created now, with one statement.
+async fn flows_of<'i>(
     context: Context<'_>,
     connection: &mut PgConnection,
-    item: &FlowSetItem,
-) -> Result<Uuid, ApiError> {
+    items: &'i [FlowSetItem],
+    found: &'i HashMap<String, Uuid>,
+) -> Result<HashMap<&'i str, Uuid>, ApiError> {
+    let mut flows: HashMap<&str, Uuid> = found.iter().map(|(slug, flow)| (slug.as_str(), *flow)).collect();
+    let mut known: HashSet<&str> = flows.keys().copied().collect();
+    let missing: Vec<_> = items.iter().filter(|item| known.insert(&item.slug)).collect();
+    if missing.is_empty() {
+        return Ok(flows);
+    }
     let model = Flow::DECLARATION.model;
     context.caller.require(&model, &model.codename(Verb::Add))?;
-    let mut draft = Draft::default();
-    let mut set = |field: &Field, text: Option<&String>| {
-        if let Some(text) = text {
-            draft.set(field, Content::Text(text.clone()));
-        }
+    let texts = |of: fn(&FlowSetItem) -> Option<&String>| {
+        Values::Texts(missing.iter().map(|item| of(item).cloned()).collect())
     };
-    set(&flow::NAME, Some(&item.name));
-    set(&flow::SLUG, Some(&item.slug));
-    set(&flow::TITLE, Some(&item.title));
-    set(&flow::DESIGNATION_FIELD, Some(&item.designation));
-    set(&flow::POLICY_ENGINE_MODE_FIELD, item.policy_engine_mode.as_ref());
-    set(&flow::LAYOUT_FIELD, item.layout.as_ref());
-    set(&flow::DENIED_ACTION_FIELD, item.denied_action.as_ref());
-    if let Some(compatibility_mode) = item.compatibility_mode {
-        draft.set(&flow::COMPATIBILITY_MODE, Content::Boolean(compatibility_mode));
+    let compatibility_modes = missing.iter().map(|item| item.compatibility_mode).collect();
+    let rows = NewRows::new(Flow::DECLARATION, &context.app.ids, missing.len())
+        .with(&flow::NAME, texts(|item| Some(&item.name)))
+        .with(&flow::SLUG, texts(|item| Some(&item.slug)))
+        .with(&flow::TITLE, texts(|item| Some(&item.title)))
+        .with(&flow::DESIGNATION_FIELD, texts(|item| Some(&item.designation)))
+        .with(&flow::POLICY_ENGINE_MODE_FIELD, texts(|item| item.policy_engine_mode.as_ref()))
+        .with(&flow::LAYOUT_FIELD, texts(|item| item.layout.as_ref()))
+        .with(&flow::DENIED_ACTION_FIELD, texts(|item| item.denied_action.as_ref()))
+        .with(&flow::COMPATIBILITY_MODE, Values::Booleans(compatibility_modes));
+    rows.insert(&mut *connection).await?;
+    for (item, pk) in missing.into_iter().zip(rows.keys()) {
+        let written = Written { change: Change::Created, model, pk, name: &item.name, part: FlowPart::None };
+        context.trace.wrote(connection, &written).await?;
+        flows.insert(&item.slug, pk);
     }
-    let pk = statements::insert(connection, Flow::DECLARATION, &context.app.ids, &draft).await?;
-    let written = Written { change: Change::Created, model, pk, name: &item.name, part: FlowPart::None };
-    context.trace.wrote(connection, &written).await?;
-    Ok(pk)
+    Ok(flows)
 }

@@ -19,5 +19,5 @@ mod validation;
 pub use action::{Action, ApiView, Request};
 pub use answer::Answer;
 pub use call::{Call, MAX_BODY};
-pub use resource::{Check, Context, Preparation, Resource, Save};
+pub use resource::{Check, Context, Making, Preparation, Resource, Save};
 pub use transaction::AfterCommit;

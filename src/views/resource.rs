@@ -1,6 +1,8 @@
 //! [`Resource`]: what a resource says of itself. Routes, validation, SQL, filters, ordering, the OpenAPI document, permission
 //! names and the tests in `laws.rs` follow from it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use drf::Declaration;
 use drf::errors::FieldErrors;
@@ -11,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
 use validator::Validate;
 
 use super::Action;
@@ -18,7 +21,9 @@ use super::used_by::Relation;
 use crate::app::App;
 use crate::auth::{Caller, Scope};
 use crate::authentik::{Change, FlowPart, Trace, Written};
+use crate::db::insert::NewRows;
 use crate::db::proof::Seen;
+use crate::db::statements::Wanted;
 use crate::db::{Need, PrimaryKey};
 use crate::error::ApiError;
 
@@ -81,6 +86,11 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
         async {}
     }
 
+    /// The rows of another table that a write of this takes: they are looked up with the facts of validation, and locked.
+    fn wanted(_input: &Self::Input) -> Option<Wanted<'_>> {
+        None
+    }
+
     /// Fill in what the request doesn't say: keys, owners, expiries.
     fn prepare(
         _preparation: &mut Preparation<'_, Self>,
@@ -118,7 +128,17 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
         Self::attach(context, connection, std::slice::from_mut(row))
     }
 
-    /// Write what stands in other tables, in the transaction of the row itself. Many-to-many fields are written already.
+    /// The rows of other tables that are inserted with a new row, by the same statement: what its columns show of other
+    /// tables has to be among them, or in a many-to-many field.
+    fn beside(
+        _making: &mut Making<'_, Self>,
+        _input: &Self::Input,
+    ) -> impl Future<Output = Result<Vec<NewRows>, ApiError>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
+    /// Write what stands in other tables, in the transaction of the row itself. Many-to-many fields are written already,
+    /// and so is what goes [`Self::beside`] a new row.
     fn saved(
         _save: &mut Save<'_, Self>,
         _input: &Self::Input,
@@ -205,6 +225,18 @@ pub struct Check<'a, R> {
     pub errors: &'a mut FieldErrors,
 }
 
+/// What [`Resource::beside`] works with.
+pub struct Making<'a, R: Resource> {
+    /// The request.
+    pub context: Context<'a>,
+    /// In the transaction of the write.
+    pub connection: &'a mut PgConnection,
+    /// The new object's key; none where the database counts.
+    pub pk: Option<R::Key>,
+    /// The keys of those of [`Resource::wanted`] that there are, by name.
+    pub found: &'a HashMap<String, Uuid>,
+}
+
 /// What [`Resource::saved`] works with.
 pub struct Save<'a, R: Resource> {
     /// The request.
@@ -219,4 +251,6 @@ pub struct Save<'a, R: Resource> {
     pub before: Option<&'a R>,
     /// The values that were written.
     pub draft: &'a Draft,
+    /// The keys of those of [`Resource::wanted`] that there are, by name.
+    pub found: &'a HashMap<String, Uuid>,
 }

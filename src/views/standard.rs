@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::action::Request;
 use super::lookup::Lens;
-use super::validation::{unique_violation, validate};
-use super::{Answer, Context, Resource, Save};
+use super::validation::{Valid, unique_violation, validate};
+use super::{Answer, Context, Making, Resource, Save};
 use crate::authentik::{Change, cascade};
-use crate::db::statements;
+use crate::db::insert::insert;
+use crate::db::{PrimaryKey, statements};
 use crate::error::ApiError;
 
 pub(super) async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, ApiError> {
@@ -57,12 +58,19 @@ pub(super) async fn retrieve<R: Resource>(request: Request<'_>, mut row: R) -> R
 }
 
 pub(super) async fn create<R: Resource>(mut request: Request<'_>) -> Result<Answer, ApiError> {
-    let (draft, input) = validated::<R>(&mut request, Mode::Create, None).await?;
+    let valid = validated::<R>(&mut request, Mode::Create, None).await?;
     let context = request.context;
-    let pk: R::Key = statements::insert(request.connection, R::DECLARATION, &context.app.ids, &draft)
-        .await
-        .map_err(|error| unique_violation(R::DECLARATION, error))?;
-    let row = finish::<R>(&mut request, Mode::Create, pk, None, &draft, &input).await?;
+    let (ids, layout) = (&context.app.ids, &context.app.database.layout);
+    let pk = R::Key::next(ids);
+    let mut making = Making { context, connection: &mut *request.connection, pk, found: &valid.found };
+    let beside = R::beside(&mut making, &valid.input).await?;
+    let inserted = insert(request.connection, R::DECLARATION, layout, ids, pk, &valid.draft, &beside).await;
+    let mut row: R = inserted.map_err(|error| unique_violation(R::DECLARATION, error))?;
+    let pk = row.pk();
+    if save(&mut request, Mode::Create, pk, None, &valid).await? {
+        row = reload(&mut request, pk).await?;
+    }
+    let row = conclude(&mut request, Mode::Create, row, &valid.draft).await?;
     context.trace.made(request.connection, &R::DECLARATION.model, pk).await?;
     Answer::created(&row)
 }
@@ -76,9 +84,11 @@ pub(super) async fn partial_update<R: Resource>(request: Request<'_>, row: R) ->
 }
 
 async fn update<R: Resource>(mut request: Request<'_>, row: R, mode: Mode) -> Result<Answer, ApiError> {
-    let (draft, input) = validated(&mut request, mode, Some(&row)).await?;
-    store(&mut request, &row, &draft).await?;
-    let row = finish(&mut request, mode, row.pk(), Some(&row), &draft, &input).await?;
+    let valid = validated(&mut request, mode, Some(&row)).await?;
+    store(&mut request, &row, &valid.draft).await?;
+    save(&mut request, mode, row.pk(), Some(&row), &valid).await?;
+    let row = reload::<R>(&mut request, row.pk()).await?;
+    let row = conclude(&mut request, mode, row, &valid.draft).await?;
     Answer::ok(&row)
 }
 
@@ -90,7 +100,8 @@ impl Request<'_> {
     /// 400 for a unique text that is taken; the database failed.
     pub async fn change<R: Resource>(&mut self, row: &R, draft: &Draft) -> Result<R, ApiError> {
         store(self, row, draft).await?;
-        conclude(self, Mode::Partial, row.pk(), draft).await
+        let row = reload::<R>(self, row.pk()).await?;
+        conclude(self, Mode::Partial, row, draft).await
     }
 }
 
@@ -115,23 +126,24 @@ async fn validated<R: Resource>(
     request: &mut Request<'_>,
     mode: Mode,
     row: Option<&R>,
-) -> Result<(Draft, R::Input), ApiError> {
+) -> Result<Valid<R>, ApiError> {
     let mut body = std::mem::replace(&mut request.body, Value::Null);
     R::modernise(&mut body);
     validate::<R>(request.context, request.connection, &body, mode, row).await
 }
 
-/// What follows the row itself: related rows, then what follows every write.
-async fn finish<R: Resource>(
+/// What follows the row itself: its many-to-many fields, and what the resource writes. Tells whether any of the former was
+/// written.
+async fn save<R: Resource>(
     request: &mut Request<'_>,
     mode: Mode,
     pk: R::Key,
     before: Option<&R>,
-    draft: &Draft,
-    input: &R::Input,
-) -> Result<R, ApiError> {
+    Valid { draft, input, found }: &Valid<R>,
+) -> Result<bool, ApiError> {
     let (context, connection) = (request.context, &mut *request.connection);
     let layout = &context.app.database.layout;
+    let mut linked = false;
     for field in R::DECLARATION.fields.iter() {
         let FieldKind::Many(target, through) = field.kind else { continue };
         let ids = &context.app.ids;
@@ -139,30 +151,36 @@ async fn finish<R: Resource>(
             drf::field::Key::Uuid => {
                 if let Some(keys) = draft.keys::<Uuid>(field) {
                     statements::link(connection, layout, through, pk, &keys, ids).await?;
+                    linked = true;
                 }
             }
             drf::field::Key::Integer => {
                 if let Some(keys) = draft.keys::<i32>(field) {
                     statements::link(connection, layout, through, pk, &keys, ids).await?;
+                    linked = true;
                 }
             }
         }
     }
-    R::saved(&mut Save { context, connection, mode, pk, before, draft }, input).await?;
-    conclude(request, mode, pk, draft).await
+    R::saved(&mut Save { context, connection, mode, pk, before, draft, found }, input).await?;
+    Ok(linked)
+}
+
+/// The row as it stands now.
+async fn reload<R: Resource>(request: &mut Request<'_>, pk: R::Key) -> Result<R, ApiError> {
+    let layout = &request.context.app.database.layout;
+    let mut rows = statements::reload(request.connection, R::DECLARATION, layout, vec![pk], None).await?;
+    rows.pop().ok_or(ApiError::Conflict)
 }
 
 /// What follows every write: authentik's traces, then the object as the answer shows it.
 async fn conclude<R: Resource>(
     request: &mut Request<'_>,
     mode: Mode,
-    pk: R::Key,
+    mut row: R,
     draft: &Draft,
 ) -> Result<R, ApiError> {
     let (context, connection) = (request.context, &mut *request.connection);
-    let layout = &context.app.database.layout;
-    let mut rows: Vec<R> = statements::reload(connection, R::DECLARATION, layout, vec![pk], None).await?;
-    let mut row = rows.pop().ok_or(ApiError::Conflict)?;
     let change = if mode == Mode::Create { Change::Created } else { Change::Updated };
     context.wrote(connection, change, &row).await?;
     R::attach_written(context, connection, draft, &mut row).await?;

@@ -1,5 +1,7 @@
 //! A body against a declaration: shapes, value rules, then what the database knows.
 
+use std::collections::HashMap;
+
 use drf::declaration::Declaration;
 use drf::errors::FieldErrors;
 use drf::field::{FieldKind, Fields, Place};
@@ -7,11 +9,22 @@ use drf::intake::{self, Draft, Mode};
 use drf::messages;
 use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use super::{Check, Context, Preparation, Resource};
-use crate::db::statements::{self, Fact};
+use crate::db::statements::{self, Fact, LookedUp};
 use crate::error::ApiError;
+
+/// A body that may be written.
+pub(super) struct Valid<R: Resource> {
+    /// The values to write.
+    pub(super) draft: Draft,
+    /// Those that have rules, or that hooks read.
+    pub(super) input: R::Input,
+    /// The rows that the resource wants for it, by name: [`Resource::wanted`].
+    pub(super) found: HashMap<String, Uuid>,
+}
 
 /// Everything that is to be written, checked.
 ///
@@ -23,21 +36,24 @@ pub(super) async fn validate<R: Resource>(
     body: &Value,
     mode: Mode,
     row: Option<&R>,
-) -> Result<(Draft, R::Input), ApiError> {
+) -> Result<Valid<R>, ApiError> {
     let fields = R::DECLARATION.fields;
     let (mut draft, mut errors) = intake::take(fields, body, mode, context.app.dialect());
     let input: R::Input = serde_json::from_value(draft.to_json(fields)).map_err(anyhow::Error::from)?;
     if let Err(broken) = input.validate() {
         merge(&mut errors, fields, &broken);
     }
-    {
+    let found = {
         let probes: Vec<_> = statements::probes(R::DECLARATION, &draft)
             .into_iter()
             .filter(|probe| !errors.has(probe.field))
             .collect();
         let pk = row.map(Resource::pk);
-        let facts = statements::look_up(connection, R::DECLARATION, &probes, pk).await?;
-        for (probe, wrong) in probes.iter().zip(facts) {
+        // Nothing is locked for what can't be written.
+        let wanted = if errors.is_empty() { R::wanted(&input) } else { None };
+        let LookedUp { wrong, found } =
+            statements::look_up(connection, R::DECLARATION, &probes, pk, wanted).await?;
+        for (probe, wrong) in probes.iter().zip(wrong) {
             let Some(index) = wrong else { continue };
             let sentence = match &probe.fact {
                 Fact::Exist(_, keys) => messages::invalid_pk(&keys[index].spelling),
@@ -45,13 +61,18 @@ pub(super) async fn validate<R: Resource>(
             };
             errors.add(probe.field, sentence);
         }
-    }
+        found
+    };
     let mut preparation =
         Preparation { context, connection: &mut *connection, mode, row, draft: &mut draft, errors: &errors };
     R::prepare(&mut preparation, &input).await?;
     let mut check = Check { context, connection, mode, row, draft: &draft, errors: &mut errors };
     R::check(&mut check, &input).await?;
-    if errors.is_empty() { Ok((draft, input)) } else { Err(ApiError::Validation(errors.into_body(fields))) }
+    if errors.is_empty() {
+        Ok(Valid { draft, input, found })
+    } else {
+        Err(ApiError::Validation(errors.into_body(fields)))
+    }
 }
 
 /// Add what `validator` found. Only our own sentences are taken over: its parameters hold the offending values.

@@ -34,3 +34,4 @@ mod support;
 mod tokens;
 mod used_by;
 mod users;
+mod writes;
