@@ -142,7 +142,7 @@ pub async fn first_user(
     Ok(Some(key))
 }
 
-async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
+pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     debug_assert!(connection.is_in_transaction(), "the lock ends with the transaction");
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(connection).await?;
     Ok(())

@@ -17,8 +17,7 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// # Errors
 /// A migration fails, or the database is newer than this server.
 pub async fn layout(pool: &PgPool, ids: &Ids, how: &Options) -> anyhow::Result<Layout> {
-    migrate(pool).await.context("cannot bring the database's tables up to date")?;
-    search::make_indexes(pool, &how.searched).await.context("cannot make the indexes of searches")?;
+    migrate(pool, how).await.context("cannot bring the database's tables up to date")?;
     bootstrap::permissions(pool, &how.permissions).await?;
     let mut connection = pool.acquire().await?;
     let readable = layout::readable(&mut connection).await?;
@@ -38,10 +37,11 @@ pub async fn layout(pool: &PgPool, ids: &Ids, how: &Options) -> anyhow::Result<L
 }
 
 /// On a connection of its own: a migration may take longer than a request's statements.
-async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+async fn migrate(pool: &PgPool, how: &Options) -> anyhow::Result<()> {
     let options = pool.connect_options().as_ref().clone();
     let own = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
     MIGRATOR.run(&own).await?;
+    search::make_indexes(&own, &how.searched).await?;
     own.close().await;
     Ok(())
 }

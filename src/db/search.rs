@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
 
-use super::{Layout, Sql};
+use super::{Layout, Sql, bootstrap};
 
 /// A search, with the keys of the other rows that it looks through.
 #[derive(Debug, Default)]
@@ -165,16 +165,26 @@ pub fn indexed(declared: &'static Declaration) -> impl Iterator<Item = Indexed> 
     })
 }
 
-/// Make the indexes that are missing. Without the extension `pg_trgm` there are none, and searches read all rows.
+/// Make the indexes that are missing, which takes some seconds a million rows. Without the extension `pg_trgm` there are
+/// none, and searches read all rows.
 ///
 /// # Errors
 /// The database failed.
 pub async fn make_indexes(pool: &PgPool, texts: &[Indexed]) -> anyhow::Result<()> {
-    let have: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm')")
-            .fetch_one(pool)
-            .await?;
-    if !have && let Err(error) = sqlx::raw_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm").execute(pool).await {
+    let mut transaction = pool.begin().await?;
+    bootstrap::lock(&mut transaction).await?;
+    let missing: Vec<i64> = sqlx::query_scalar(
+        "SELECT number FROM unnest($1::text[]) WITH ORDINALITY AS n (name, number) WHERE to_regclass(name) IS NULL",
+    )
+    .bind(texts.iter().map(Indexed::name).collect::<Vec<_>>())
+    .fetch_all(&mut *transaction)
+    .await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if let Err(error) =
+        sqlx::raw_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm").execute(&mut *transaction).await
+    {
         let reason = crate::error::redacted(&error.into());
         tracing::warn!(
             reason,
@@ -182,16 +192,10 @@ pub async fn make_indexes(pool: &PgPool, texts: &[Indexed]) -> anyhow::Result<()
         );
         return Ok(());
     }
-    let missing: Vec<i64> = sqlx::query_scalar(
-        "SELECT number FROM unnest($1::text[]) WITH ORDINALITY AS n (name, number) WHERE to_regclass(name) IS NULL",
-    )
-    .bind(texts.iter().map(Indexed::name).collect::<Vec<_>>())
-    .fetch_all(pool)
-    .await?;
-    let is_missing = |number| missing.contains(&number);
-    for (_, text) in (1..).zip(texts).filter(|(number, _)| is_missing(*number)) {
-        Sql::new(&text.definition()).build().persistent(false).execute(pool).await?;
+    for (_, text) in (1..).zip(texts).filter(|(number, _)| missing.contains(number)) {
+        Sql::new(&text.definition()).build().persistent(false).execute(&mut *transaction).await?;
     }
+    transaction.commit().await?;
     Ok(())
 }
 
