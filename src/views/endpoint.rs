@@ -7,13 +7,14 @@ use drf::intake::{self, Mode};
 use drf::metadata;
 use drf::permission::Permission;
 use serde_json::Value;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::action::{Action, ApiView, Request, Run};
 use super::lookup::find;
 use super::recall::Recall;
 use super::transaction::Transaction;
 use super::{Answer, Call, Context, Resource};
+use crate::app::App;
 use crate::auth::Caller;
 use crate::authentik::Trace;
 use crate::db::proof::Server;
@@ -86,7 +87,7 @@ async fn attempt<R: Resource>(
     effect: Effect,
     anew: bool,
 ) -> Result<Answer, ApiError> {
-    let deadline = call.deadline;
+    let (app, deadline) = (call.app.clone(), call.deadline);
     let work = async {
         if let Some(action) = action {
             R::before(&call.app, &action.declared).await;
@@ -103,9 +104,23 @@ async fn attempt<R: Resource>(
         };
         Ok((transaction, answer))
     };
-    let (transaction, answer) = timeout_at(deadline, work).await.unwrap_or(Err(ApiError::Overloaded))?;
+    let (transaction, answer) = in_time(&app, deadline, work).await?;
     transaction.commit().await?;
     Ok(answer)
+}
+
+/// The work, unless its time ends before, or the connection that it waits on is given up.
+async fn in_time<T>(
+    app: &App,
+    deadline: Instant,
+    work: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    let given_up = app.database.requests.given_up();
+    tokio::select! {
+        biased;
+        done = timeout_at(deadline, work) => done.unwrap_or(Err(ApiError::Overloaded)),
+        () = given_up => Err(ApiError::Disconnected(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+    }
 }
 
 /// A read, with what earlier ones found.
@@ -243,18 +258,26 @@ async fn options<R: Resource>(
     Answer::ok(&metadata::describe(Some(R::DECLARATION), &any.declared, &shown, version))
 }
 
+/// Whether the credentials of a request are good. `anew` as for [`Transaction::begin`].
+async fn check_credentials(call: &Call, anew: bool) -> Result<(), ApiError> {
+    let work = async {
+        let mut transaction = Transaction::begin(&call.app.database, Effect::Reads, anew).await?;
+        call.authenticate(transaction.parts().0).await?;
+        transaction.commit().await
+    };
+    in_time(&call.app, call.deadline, work).await
+}
+
 async fn serve_view(call: Call, view: &'static ApiView) -> Result<Answer, ApiError> {
     let declared = &view.declared;
     if declared.permission != Permission::Open {
         call.negotiate()?;
         let needed = declared.permission != Permission::Public;
         if call.bearer().is_some() {
-            let work = async {
-                let mut transaction = Transaction::begin(&call.app.database, Effect::Reads, false).await?;
-                call.authenticate(transaction.parts().0).await?;
-                transaction.commit().await
-            };
-            timeout_at(call.deadline, work).await.unwrap_or(Err(ApiError::Overloaded))?;
+            match check_credentials(&call, false).await {
+                Err(ApiError::Disconnected(_)) => check_credentials(&call, true).await?,
+                done => done?,
+            }
         } else if needed {
             return Err(ApiError::NotAuthenticated);
         }
