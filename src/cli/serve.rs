@@ -40,11 +40,12 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let database = app.database.clone();
     let (stop, stopped) = oneshot::channel();
     let mut keeper = tokio::spawn(server.keep(stopped));
-    tokio::spawn(database.requests.clone().watch());
+    let watch = tokio::spawn(database.requests.clone().watch());
     let lost = tokio::select! {
         () = run(listener, app, signals) => None,
         ended = &mut keeper => Some(ended),
     };
+    watch.abort();
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
     match lost {

@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::Context;
 use drf::permission::Model;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::clock::Ids;
 use crate::contract::Release;
@@ -78,8 +78,8 @@ pub struct Database {
 pub async fn open(options: PgConnectOptions, how: &Options, ids: &Ids) -> anyhow::Result<Database> {
     let requests = Pool::new(named(options.clone(), how), how);
     let pool = connect(options, how).await?;
-    let pinned = AssertSqlSafe(how.limits.pinned());
-    let mut transaction = if how.pgbouncer { pool.begin_with(pinned).await? } else { pool.begin().await? };
+    let mut transaction =
+        if how.pgbouncer { pool.begin_with(how.limits.pinned()).await? } else { pool.begin().await? };
     let layout = if attached::is_authentik(&mut transaction).await? {
         Some(attached::layout(&mut transaction, &how.needs).await?)
     } else {
@@ -129,7 +129,7 @@ pub fn pool_options(how: &Options) -> PgPoolOptions {
     let limits = how.limits;
     options.after_connect(move |connection, _| {
         Box::pin(async move {
-            sqlx::raw_sql(AssertSqlSafe(limits.of_connection())).execute(connection).await?;
+            sqlx::raw_sql(limits.of_connection()).execute(connection).await?;
             Ok(())
         })
     })

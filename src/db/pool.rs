@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgSeverity};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch as channel};
 use tokio::time::{Instant, timeout};
 
@@ -198,8 +198,7 @@ impl Pool {
             let server = if self.0.pgbouncer {
                 None
             } else {
-                let limits = AssertSqlSafe(self.0.limits.of_connection());
-                sqlx::raw_sql(limits).execute(&mut connection).await?;
+                sqlx::raw_sql(self.0.limits.of_connection()).execute(&mut connection).await?;
                 Server::ask(&mut connection, self.place()).await?
             };
             let now = Instant::now();
@@ -252,8 +251,7 @@ impl Pooled {
     pub async fn begin(&mut self) -> sqlx::Result<()> {
         self.in_transaction = true;
         if self.pool.0.pgbouncer {
-            let pinned = AssertSqlSafe(self.pool.0.limits.pinned());
-            sqlx::raw_sql(pinned).execute(&mut **self).await?;
+            sqlx::raw_sql(self.pool.0.limits.pinned()).execute(&mut **self).await?;
         } else {
             sqlx::raw_sql("BEGIN").execute(&mut **self).await?;
         }

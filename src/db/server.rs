@@ -35,7 +35,7 @@ pub enum Server {
     /// Somebody else runs it.
     External(Box<PgConnectOptions>),
     /// This process runs it.
-    Embedded(EmbeddedPostgres),
+    Embedded(Box<EmbeddedPostgres>),
 }
 
 impl Server {
@@ -43,7 +43,7 @@ impl Server {
     pub async fn start(location: &Location) -> anyhow::Result<Self> {
         match location {
             Location::External(options) => Ok(Self::External(options.clone())),
-            Location::Embedded(embedded) => Ok(Self::Embedded(embedded.start().await?)),
+            Location::Embedded(embedded) => Ok(Self::Embedded(Box::new(embedded.start().await?))),
         }
     }
 

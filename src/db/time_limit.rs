@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
 /// How long a request may take, and each of its statements: a request that was given up must not hold locks and a
 /// connection for longer than that.
 pub const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -18,14 +20,14 @@ pub struct Limits {
 
 impl Limits {
     /// What a connection is told once.
-    pub fn of_connection(self) -> String {
-        self.set("SET")
+    pub fn of_connection(self) -> impl SqlSafeStr {
+        statement(self.set("SET"))
     }
 
     /// What a request's first statement is behind a PgBouncer in transaction mode. A transaction pins the server
     /// connection; and statements that another client left prepared on it would clash with ours.
-    pub fn pinned(self) -> String {
-        format!("BEGIN; DEALLOCATE ALL; {}", self.set("SET LOCAL"))
+    pub fn pinned(self) -> impl SqlSafeStr {
+        statement(format!("BEGIN; DEALLOCATE ALL; {}", self.set("SET LOCAL")))
     }
 
     fn set(self, set: &str) -> String {
@@ -36,4 +38,9 @@ impl Limits {
         ];
         limits.map(|(name, limit)| format!("{set} {name} = {}", limit.as_millis())).join("; ")
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it has no values but numbers of ours")]
+fn statement(text: String) -> impl SqlSafeStr {
+    AssertSqlSafe(text)
 }

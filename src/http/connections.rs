@@ -76,9 +76,9 @@ async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) {
     let (running, stalled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let routes = TowerToHyperService::new(Extension(ConnectInfo::<SocketAddr>(peer)).layer(router));
+    let service = TowerToHyperService::new(Extension(ConnectInfo::<SocketAddr>(peer)).layer(router));
     let counted = service_fn(|request| {
-        let (running, answer) = (Arc::clone(&running), routes.call(request));
+        let (running, answer) = (Arc::clone(&running), service.call(request));
         running.fetch_add(1, Ordering::Relaxed);
         async move {
             let answer = answer.await;

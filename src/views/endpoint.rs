@@ -67,6 +67,9 @@ fn at<R: Resource>(route: Route) -> impl Iterator<Item = &'static Action<R>> {
 
 async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiError> {
     call.negotiate()?;
+    if call.bearer().is_none() {
+        return Err(anonymous(route)); // which takes no connection
+    }
     let method = call.action_method();
     let action = at::<R>(route).find(|action| Some(action.declared.method) == method);
     let effect = action.map_or(Effect::Reads, |action| action.declared.effect);
@@ -146,6 +149,12 @@ async fn read<R: Resource>(
     Ok(answer)
 }
 
+/// What is said to those who send no credentials. The permission of an object is decided by the look-up, so there it is a
+/// refusal like any other.
+fn anonymous(route: Route) -> ApiError {
+    if route.detail { ApiError::PermissionDenied } else { ApiError::NotAuthenticated }
+}
+
 /// The checks, in their order, and then the action.
 async fn run<R: Resource>(
     call: &mut Call,
@@ -156,9 +165,7 @@ async fn run<R: Resource>(
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
     let (connection, after_commit) = transaction.parts();
-    // The permission of an object is decided by the look-up, so there no credentials are a refusal like any other.
-    let anonymous = if route.detail { ApiError::PermissionDenied } else { ApiError::NotAuthenticated };
-    let caller = caller.ok_or(anonymous)?;
+    let caller = caller.ok_or_else(|| anonymous(route))?;
     let Some(action) = action else {
         return match call.method.as_str() {
             "OPTIONS" => options::<R>(call, route, caller, connection).await,

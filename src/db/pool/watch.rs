@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::{CONNECT_TIMEOUT, Pool};
 
@@ -40,10 +40,18 @@ impl Pool {
             match self.ask().await {
                 Ok(()) => continue,
                 Err(Failure::Told) => self.close_idle(),
-                Err(Failure::Missed) => self.give_up(),
+                Err(Failure::Missed) => {
+                    tracing::warn!("the database has missed its time; its connections are given up");
+                    self.give_up();
+                }
             }
+            let began = Instant::now();
             let connection = self.connect_again().await;
             *self.0.probe.lock().await = Some(connection);
+            if began.elapsed() > RETRY {
+                // What was begun before it was known that nothing comes through.
+                self.give_up();
+            }
             self.is_there(true);
         }
     }
@@ -76,7 +84,7 @@ impl Pool {
     /// sent may be lost.
     async fn connect_again(&self) -> PgConnection {
         let mut tries = JoinSet::new();
-        let deadline = tokio::time::Instant::now() + BACK_AT_ONCE;
+        let deadline = Instant::now() + BACK_AT_ONCE;
         loop {
             let options = self.0.options.clone();
             tries.spawn(async move {
@@ -87,8 +95,8 @@ impl Pool {
                 };
                 timeout(CONNECT_TIMEOUT, asked).await.ok()
             });
-            let next = tokio::time::Instant::now() + RETRY;
-            while let Ok(Some(tried)) = tokio::time::timeout_at(next, tries.join_next()).await {
+            let next = Instant::now() + RETRY;
+            while let Ok(Some(tried)) = timeout_at(next, tries.join_next()).await {
                 match tried {
                     Ok(Some(Ok(connection))) => return connection,
                     // It is there, and has no connection left for this; requests have those that are open.
@@ -97,8 +105,8 @@ impl Pool {
                     Ok(None) | Err(_) => {}
                 }
             }
-            tokio::time::sleep_until(next).await;
-            if tokio::time::Instant::now() > deadline && !tries.is_empty() {
+            sleep_until(next).await;
+            if Instant::now() > deadline && !tries.is_empty() {
                 self.is_there(false);
             }
         }
@@ -117,8 +125,8 @@ impl Pool {
         });
     }
 
+    /// All connections that are open.
     fn give_up(&self) {
-        tracing::warn!("the database has missed its time; its connections are given up");
         self.0.state.send_modify(|state| state.given_up += 1);
         self.close_idle();
     }
