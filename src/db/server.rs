@@ -16,7 +16,7 @@ const WATCH: Duration = Duration::from_millis(100);
 /// How often it is started again within [`RESTARTS_WITHIN`]; one that ends more often has to be looked at.
 const RESTARTS: usize = 5;
 /// See [`RESTARTS`].
-const RESTARTS_WITHIN: Duration = Duration::from_mins(1);
+const RESTARTS_WITHIN: Duration = Duration::from_mins(10);
 
 /// How long after a start that failed the next one is tried.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ impl Server {
             }
             if restarts.len() > RESTARTS {
                 anyhow::bail!(
-                    "the embedded PostgreSQL ended ({status}), the {}th time in a minute; see {}",
+                    "the embedded PostgreSQL ended ({status}), the {}th time in ten minutes; see {}",
                     restarts.len(),
                     log.display()
                 );
