@@ -1,7 +1,7 @@
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench postgresql cargo
+.PHONY: help run test chaos check bench postgresql cargo
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -14,6 +14,11 @@ run: cargo postgresql ## Build and start the server on http://127.0.0.1:9000
 test: cargo ## Run all tests
 	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
 	cargo test --locked --workspace
+
+# As in the tests, for longer. CHAOS_SEED=… repeats the order of the faults of another run.
+chaos: cargo ## Let everything happen to the database while clients write, for CHAOS_SECONDS (600: some 200 faults)
+	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
+	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),600) cargo test --locked --test chaos -- --nocapture
 
 check: cargo ## Check format, lints, documentation and the OpenAPI document
 	.ci/run static

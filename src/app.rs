@@ -1,6 +1,7 @@
 //! [`App`]: the state that requests share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use drf::intake::Dialect;
 
@@ -28,6 +29,7 @@ pub struct Inner {
     pub templates: Templates,
     /// What was read before.
     pub memory: Memory,
+    stopping: AtomicBool,
 }
 
 impl App {
@@ -35,7 +37,25 @@ impl App {
     pub fn new(database: Database, settings: Settings, clock: Clock, ids: Ids) -> Self {
         let templates = Templates::new(settings.template_dir.clone());
         let memory = Memory::new(settings.answer_cache);
-        Self(Arc::new(Inner { database, settings, clock, ids, templates, memory }))
+        Self(Arc::new(Inner {
+            database,
+            settings,
+            clock,
+            ids,
+            templates,
+            memory,
+            stopping: AtomicBool::new(false),
+        }))
+    }
+
+    /// The server is about to stop: from now on it isn't ready.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// What this installation takes from requests.

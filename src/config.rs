@@ -13,7 +13,7 @@ use crate::contract::Release;
 use crate::contract::duration::parse_timedelta;
 use crate::db::bootstrap::FirstUser;
 use crate::db::embedded::EmbeddedSettings;
-use crate::db::{self, Location, Needs};
+use crate::db::{self, Limits, Location, Needs};
 
 /// One setting.
 pub struct Setting {
@@ -78,7 +78,17 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "AUTHENTIK_STAGES__POOL_SIZE",
         "10",
-        "connections to PostgreSQL for requests, at most; two more are for start and readiness",
+        "connections to PostgreSQL for requests, at most; three more are for start and readiness",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__LOCK_TIMEOUT",
+        "seconds=3",
+        "how long a request waits for a lock that another session of the database has; then it is answered with 503",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__DRAIN",
+        "seconds=1",
+        "how long after SIGTERM connections are still taken, while `/-/health/ready/` says 503",
     ),
     setting(
         "AUTHENTIK_STAGES__ANSWER_CACHE",
@@ -124,6 +134,10 @@ pub struct Settings {
     pub database: Location,
     /// Connections at most.
     pub pool_size: u32,
+    /// How long a request waits for a lock.
+    pub lock_timeout: std::time::Duration,
+    /// How long connections are taken after SIGTERM.
+    pub drain: std::time::Duration,
     /// Bytes of answers to remember.
     pub answer_cache: u64,
     /// Terms of a search at most.
@@ -168,6 +182,16 @@ impl Settings {
             pool_size: source.parse("AUTHENTIK_STAGES__POOL_SIZE", "a number from 1 to 1000", |text| {
                 text.parse().ok().filter(|size| (1..=1000).contains(size))
             })?,
+            lock_timeout: source.parse(
+                "AUTHENTIK_STAGES__LOCK_TIMEOUT",
+                "a duration such as seconds=3, at most seconds=30",
+                |text| seconds(text, 30).filter(|limit| !limit.is_zero()),
+            )?,
+            drain: source.parse(
+                "AUTHENTIK_STAGES__DRAIN",
+                "a duration such as seconds=1, at most minutes=5",
+                |text| seconds(text, 300),
+            )?,
             answer_cache: source
                 .parse("AUTHENTIK_STAGES__ANSWER_CACHE", "a number of bytes", |text| text.parse().ok())?,
             search_terms: source.parse(
@@ -225,6 +249,7 @@ impl Settings {
         db::Options {
             pool_size: self.pool_size,
             pgbouncer: self.pgbouncer,
+            limits: Limits { lock: self.lock_timeout },
             release: self.release,
             permissions,
             searched,
@@ -236,6 +261,13 @@ impl Settings {
     pub fn flow_set_is_applied(&self) -> bool {
         self.flow_set == FlowSetMode::Apply
     }
+}
+
+/// A duration of at most so many seconds, in whole milliseconds: PostgreSQL counts in those.
+fn seconds(text: &str, most: u64) -> Option<std::time::Duration> {
+    let milliseconds = parse_timedelta(text)?.num_milliseconds();
+    let duration = std::time::Duration::from_millis(u64::try_from(milliseconds).ok()?);
+    (duration <= std::time::Duration::from_secs(most)).then_some(duration)
 }
 
 fn database(source: &Source<'_>) -> anyhow::Result<Location> {
@@ -344,6 +376,9 @@ mod tests {
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "10.0.0.0/8,192.0.2.0/33")]
     #[case("AUTHENTIK_LOG_LEVEL", "loud")]
     #[case("AUTHENTIK_STAGES__POOL_SIZE", "many")]
+    #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "seconds=31")]
+    #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "microseconds=1")]
+    #[case("AUTHENTIK_STAGES__DRAIN", "minutes=6")]
     #[case("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
     #[case("AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION", "soon")]
     #[case("DATABASE_URL", "mysql:// secret")]

@@ -58,6 +58,12 @@ pub enum ApiError {
     /// 503, no connection to the database or no answer from it in time.
     #[error("overloaded")]
     Overloaded,
+    /// 503, the database answers and can't do it now, with the sentence that says why. Nothing was changed.
+    #[error("unavailable")]
+    Unavailable(&'static str, sqlx::Error),
+    /// 503, the database was asked to commit and didn't say whether it did.
+    #[error("outcome unknown")]
+    OutcomeUnknown(sqlx::Error),
     /// 500. The cause is logged once, where the answer is made, and shown to nobody.
     #[error("internal error")]
     Internal(#[from] anyhow::Error),
@@ -110,15 +116,30 @@ impl From<sqlx::Error> for ApiError {
                 let sentence = error.as_database_error().map(|error| error.message().to_owned());
                 Self::Validation(json!([drf::messages::filter_regex(&sentence.unwrap_or_default())]))
             }
-            // admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout, too_many_connections
-            Some("57P01" | "57P02" | "57P03" | "57P05" | "53300") => Self::Disconnected(error),
+            // lock_not_available: another session had it for longer than `lock_timeout`.
+            Some("55P03") => Self::Unavailable(messages::LOCKED, error),
+            // read_only_sql_transaction: a standby, or a database that was set so.
+            Some("25006") => Self::Unavailable(messages::READ_ONLY, error),
             // program_limit_exceeded: the text is longer than an index row may be.
             Some("54000") => Self::Validation(json!({ NON_FIELD_ERRORS: [messages::TOO_LONG_FOR_INDEX] })),
+            // Classes 53, insufficient resources (disk, memory, connections), and 58, errors of its system (such as
+            // those of its disk).
+            Some(code) if code.starts_with("53") || code.starts_with("58") => {
+                Self::Unavailable(messages::OUT_OF_RESOURCES, error)
+            }
+            // Class 57, operator intervention (shutdown, crash, start); class 08, connection exceptions;
+            // idle_in_transaction_session_timeout, transaction_timeout.
+            Some(code)
+                if code.starts_with("57") || code.starts_with("08") || matches!(code, "25P03" | "25P04") =>
+            {
+                Self::Disconnected(error)
+            }
             _ => match error {
                 sqlx::Error::PoolTimedOut => Self::Overloaded,
-                sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                    Self::Disconnected(error)
-                }
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => Self::Disconnected(error),
                 other => Self::Internal(other.into()),
             },
         }

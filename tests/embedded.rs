@@ -81,6 +81,17 @@ async fn pg_bin_dir_is_the_only_place_for_programs() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_directory_that_cannot_be_made_is_named() -> Result<()> {
+    let dir = DataDir::new("refused")?;
+    let file = dir.0.join("a-file");
+    fs::write(&file, "")?;
+    let settings = Settings::read(|name| (name == "DATA_DIR").then(|| file.display().to_string()))?;
+    let message = refusal(&settings).await?;
+    assert!(message.starts_with(&format!("cannot create {}/postgres: ", file.display())), "{message}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn data_of_a_version_that_is_gone_can_be_left_alone() -> Result<()> {
     let dir = DataDir::new("version")?;
     let data = dir.0.join("postgres/pgdata");

@@ -1,6 +1,7 @@
 //! Start and end of the server.
 //!
-//! SIGTERM lets running requests finish; SIGINT gives them a second; a second signal ends the process at once.
+//! SIGTERM takes readiness away and, a moment later, the listener, and lets running requests finish; SIGINT gives them a
+//! second; a second signal ends the process at once.
 //! Nothing is lost either way: an answer is sent after its transaction is committed.
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::stdout::print;
 use crate::app::App;
@@ -21,9 +23,6 @@ use crate::http::{self, Connections, HEAD_TIME_LIMIT};
 const GRACE: Duration = Duration::from_secs(30);
 /// The same after SIGINT.
 const SHORT_GRACE: Duration = Duration::from_secs(1);
-/// How often the embedded PostgreSQL is looked after.
-const WATCH: Duration = Duration::from_millis(500);
-
 /// Run the server until a signal ends it.
 ///
 /// # Errors
@@ -34,19 +33,28 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
-    let mut server = Server::start(&settings.database).await?;
+    let server = Server::start(&settings.database).await?;
     // Before anybody is told that we serve: whoever is may stop us at once.
     let signals = Signals::install()?;
     let app = open(&server, settings, address).await?;
     let database = app.database.clone();
-    let ended = tokio::select! {
-        () = run(listener, app, signals) => Ok(()),
-        ended = watch(&mut server) => ended,
+    let (stop, stopped) = oneshot::channel();
+    let mut keeper = tokio::spawn(server.keep(stopped));
+    let watch = tokio::spawn(database.requests.clone().watch());
+    let lost = tokio::select! {
+        () = run(listener, app, signals) => None,
+        ended = &mut keeper => Some(ended),
     };
+    watch.abort();
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
-    server.stop()?;
-    ended
+    match lost {
+        Some(ended) => ended?,
+        None => {
+            stop.send(()).ok();
+            keeper.await?
+        }
+    }
 }
 
 /// Open the database and say where everything is.
@@ -94,31 +102,25 @@ impl Signals {
 }
 
 async fn run(listener: TcpListener, app: App, mut signals: Signals) {
-    let mut connections = Connections::new(listener, http::router(app), HEAD_TIME_LIMIT);
+    let drain = app.settings.drain;
+    let mut connections = Connections::new(listener, http::router(app.clone()), HEAD_TIME_LIMIT);
     let grace = tokio::select! {
         never = connections.accept() => match never {},
         grace = signals.next() => grace,
     };
     tracing::info!("stopping");
+    // First of all: whoever balances load looks here, and sends requests until it has seen it.
+    app.stop();
+    if grace == GRACE {
+        tokio::select! {
+            never = connections.accept() => match never {},
+            _ = signals.next() => return,
+            () = tokio::time::sleep(drain) => {}
+        }
+    }
     tokio::select! {
         () = connections.finish() => {}
         _ = signals.next() => {}
         () = tokio::time::sleep(grace) => tracing::warn!("requests did not finish in time"),
-    }
-}
-
-/// Ends when the embedded PostgreSQL does; never with an external one.
-async fn watch(server: &mut Server) -> anyhow::Result<()> {
-    let Server::Embedded(postgres) = server else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::time::sleep(WATCH).await;
-        if let Some(status) = postgres.exited() {
-            anyhow::bail!(
-                "the embedded PostgreSQL ended ({status}); see {}/server.log",
-                postgres.root().display()
-            );
-        }
     }
 }

@@ -70,3 +70,13 @@ pub const INVALID_TOKEN: &str = "Token invalid/expired";
 pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
 /// The database can't be reached.
 pub const DISCONNECTED: &str = "The database is out of reach. Try again.";
+/// Another session of the database has locked what a request needs.
+pub const LOCKED: &str =
+    "Another session of the database has locked what this takes. Nothing was changed; try again.";
+/// The database takes no writes.
+pub const READ_ONLY: &str = "The database is read-only at the moment. Nothing was changed; try again later.";
+/// The database has no disk space, memory or connection left, or its system fails.
+pub const OUT_OF_RESOURCES: &str = "The database is out of disk space, memory or connections, or its disk fails. Nothing was changed; try again later.";
+/// The database was asked to commit and didn't answer.
+pub const OUTCOME_UNKNOWN: &str =
+    "The database did not say whether it stored this. Look whether it did before you send it again.";

@@ -38,6 +38,7 @@ pub use pool::Pool;
 pub use proof::Proof;
 pub use server::{Location, Server};
 pub use sql::Sql;
+pub use time_limit::Limits;
 
 /// Connections beside those of requests, at most.
 const OTHER_CONNECTIONS: u32 = 2;
@@ -51,6 +52,8 @@ pub struct Options {
     pub pool_size: u32,
     /// Whether a PgBouncer in transaction mode stands between.
     pub pgbouncer: bool,
+    /// What PostgreSQL limits for us.
+    pub limits: Limits,
     /// Whose enumerations and templates hold in a database of our own.
     pub release: Release,
     /// The permissions that there are in a database of our own: each with its model, by codename.
@@ -66,7 +69,7 @@ pub struct Options {
 pub struct Database {
     /// The connections of requests.
     pub requests: Pool,
-    /// Those of the start, the command line and readiness.
+    /// Those of the start and the command line.
     pub pool: PgPool,
     /// What is in it.
     pub layout: Layout,
@@ -77,10 +80,10 @@ pub struct Database {
 /// # Errors
 /// The server doesn't answer, a migration fails, or authentik's schema isn't one that we know.
 pub async fn open(options: PgConnectOptions, how: &Options, ids: &Ids) -> anyhow::Result<Database> {
-    let requests = Pool::new(named(options.clone(), how), how.pool_size, how.pgbouncer);
+    let requests = Pool::new(named(options.clone(), how), how);
     let pool = connect(options, how).await?;
     let mut transaction =
-        if how.pgbouncer { pool.begin_with(time_limit::PINNED).await? } else { pool.begin().await? };
+        if how.pgbouncer { pool.begin_with(how.limits.pinned()).await? } else { pool.begin().await? };
     let layout = if attached::is_authentik(&mut transaction).await? {
         Some(attached::layout(&mut transaction, &how.needs).await?)
     } else {
@@ -125,11 +128,12 @@ pub fn named(options: PgConnectOptions, how: &Options) -> PgConnectOptions {
 pub fn pool_options(how: &Options) -> PgPoolOptions {
     let options = PgPoolOptions::new().max_connections(OTHER_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
     if how.pgbouncer {
-        return options; // the connections are others' too: see `time_limit::PINNED`
+        return options; // the connections are others' too: see `Limits::pinned`
     }
-    options.after_connect(|connection, _| {
-        Box::pin(async {
-            sqlx::raw_sql(time_limit::LIMIT_STATEMENTS).execute(connection).await?;
+    let limits = how.limits;
+    options.after_connect(move |connection, _| {
+        Box::pin(async move {
+            sqlx::raw_sql(limits.of_connection()).execute(connection).await?;
             Ok(())
         })
     })

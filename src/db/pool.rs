@@ -1,5 +1,10 @@
 //! [`Pool`]: the connections that requests use. sqlx's own pool asks the server with every take and every return
 //! whether a connection is still there: two round trips a request. This one asks only a connection that has been idle.
+//!
+//! Every wait on the server ends in time, and a connection that misses its limit is closed without a word. While
+//! [`watch`](Pool::watch) finds that the server doesn't answer, nobody waits for it at all.
+
+mod watch;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -7,19 +12,24 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgSeverity};
 use sqlx::{Connection, PgConnection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch as channel};
 use tokio::time::{Instant, timeout};
 
 use super::proof::Server;
-use super::time_limit::{LIMIT_STATEMENTS, PINNED};
+use super::time_limit::{Limits, TIME_LIMIT};
+use crate::error::ApiError;
 
-/// How long a request waits for a connection.
+/// How long a request waits for a connection, whatever that takes.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the server may take to open a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server may take to say that a connection is still there, or to undo what was begun on it. One that
 /// misses it is closed.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the server may take to commit: longer than it lets any statement run.
+const COMMIT_TIMEOUT: Duration = TIME_LIMIT.saturating_add(Duration::from_secs(5));
 /// A connection that was used within this time is taken to be there.
 const FRESH: Duration = Duration::from_secs(1);
 /// How old a connection may become: the memory of a server process grows with the statements that it has seen.
@@ -33,8 +43,42 @@ struct Inner {
     options: PgConnectOptions,
     /// Whether a PgBouncer in transaction mode stands between: then the connections are others' too.
     pgbouncer: bool,
+    limits: Limits,
     slots: Arc<Semaphore>,
+    /// How many of them writes may have. They wait for each other's locks, and reads go on meanwhile.
+    writes: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
+    state: channel::Sender<State>,
+    /// The connection that asks whether the server answers; no request gets it.
+    probe: tokio::sync::Mutex<Option<PgConnection>>,
+}
+
+/// What is known of the server.
+#[derive(Clone, Copy)]
+struct State {
+    answers: bool,
+    /// How often all that was open had to be given up.
+    given_up: u64,
+}
+
+/// Why a request's work isn't known to be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfinished {
+    /// The server refused to commit: nothing was changed.
+    #[error("the commit was refused")]
+    Refused(#[source] sqlx::Error),
+    /// The server didn't say whether it committed.
+    #[error("the outcome of the commit is unknown")]
+    Unknown(#[source] sqlx::Error),
+}
+
+impl From<Unfinished> for ApiError {
+    fn from(unfinished: Unfinished) -> Self {
+        match unfinished {
+            Unfinished::Refused(error) => error.into(),
+            Unfinished::Unknown(error) => Self::OutcomeUnknown(error),
+        }
+    }
 }
 
 struct Idle {
@@ -42,53 +86,104 @@ struct Idle {
     server: Option<Server>,
     opened: Instant,
     used: Instant,
+    /// How often all that was open had been given up when this one was opened.
+    given_up: u64,
+}
+
+/// The right to have a connection.
+struct Permit {
+    _slot: OwnedSemaphorePermit,
+    _write: Option<OwnedSemaphorePermit>,
 }
 
 impl Pool {
-    /// At most `size` connections, none of which is opened yet.
-    pub fn new(options: PgConnectOptions, size: u32, pgbouncer: bool) -> Self {
-        let slots = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(usize::MAX >> 3)));
-        Self(Arc::new(Inner { options, pgbouncer, slots, idle: Mutex::default() }))
+    /// At most `how.pool_size` connections, none of which is opened yet. Writes leave a quarter of them to reads, and
+    /// at least one where there are two.
+    pub fn new(options: PgConnectOptions, how: &super::Options) -> Self {
+        let size = usize::try_from(how.pool_size).unwrap_or(usize::MAX >> 3);
+        let writes = (size - (size / 4).max(1).min(size - 1)).max(1);
+        Self(Arc::new(Inner {
+            options,
+            pgbouncer: how.pgbouncer,
+            limits: how.limits,
+            slots: Arc::new(Semaphore::new(size)),
+            writes: Arc::new(Semaphore::new(writes)),
+            idle: Mutex::default(),
+            state: channel::Sender::new(State { answers: true, given_up: 0 }),
+            probe: tokio::sync::Mutex::default(),
+        }))
     }
 
-    /// A connection, the one that was used last if there is any. Behind a PgBouncer in transaction mode it is in a
-    /// transaction, which alone makes it the caller's own.
+    /// A connection to read with, the one that was used last if there is any. Behind a PgBouncer in transaction mode it
+    /// is in a transaction, which alone makes it the caller's own.
     ///
     /// # Errors
     /// None became free in time, or the server can't be reached.
     pub async fn acquire(&self) -> sqlx::Result<Pooled> {
-        let wait = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0.slots).acquire_owned());
-        let permit = match wait.await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) => return Err(sqlx::Error::PoolClosed),
-            Err(_) => return Err(sqlx::Error::PoolTimedOut),
-        };
-        loop {
-            let Some(mut idle) = self.pop() else { break };
-            let alive = idle.opened.elapsed() < MAX_LIFETIME
-                && (idle.used.elapsed() < FRESH
-                    || matches!(timeout(REPLY_TIMEOUT, idle.connection.ping()).await, Ok(Ok(()))));
-            if alive {
-                return self.lend(idle, permit).await;
-            }
-        }
-        let opened = timeout(ACQUIRE_TIMEOUT, self.open()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        self.lend(opened, permit).await
+        self.take(false).await
     }
 
-    /// A connection that no request has used before: where another one turned out to be gone.
+    /// The same, to write with.
     ///
     /// # Errors
     /// As [`Self::acquire`].
-    pub async fn acquire_new(&self) -> sqlx::Result<Pooled> {
-        // All that are idle were opened before whatever cut that one.
+    pub async fn acquire_to_write(&self) -> sqlx::Result<Pooled> {
+        self.take(true).await
+    }
+
+    async fn take(&self, to_write: bool) -> sqlx::Result<Pooled> {
+        let taken = async {
+            let permit = self.permit(to_write).await?;
+            // Not before: it may have been lost while this one waited.
+            if !self.0.state.borrow().answers {
+                return Err(out_of_reach());
+            }
+            while let Some(mut idle) = self.pop() {
+                if idle.opened.elapsed() > MAX_LIFETIME {
+                    continue;
+                }
+                if idle.used.elapsed() < FRESH
+                    || matches!(timeout(REPLY_TIMEOUT, idle.connection.ping()).await, Ok(Ok(())))
+                {
+                    return self.lend(idle, permit).await;
+                }
+                // Whatever happened to this one has happened to those that have been idle for longer.
+                self.close_idle();
+            }
+            self.lend(self.open().await?, permit).await
+        };
+        timeout(ACQUIRE_TIMEOUT, taken).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    async fn permit(&self, to_write: bool) -> sqlx::Result<Permit> {
+        let of = async |semaphore: &Arc<Semaphore>| {
+            Arc::clone(semaphore).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)
+        };
+        let write = if to_write { Some(of(&self.0.writes).await?) } else { None };
+        Ok(Permit { _slot: of(&self.0.slots).await?, _write: write })
+    }
+
+    /// Close what is idle, so that the next connection is one that no request has used before: where another one turned
+    /// out to be gone, all that are idle were opened before whatever cut that one.
+    pub fn close_idle(&self) {
         self.idle().clear();
-        self.acquire().await
+    }
+
+    /// Done when the connections that are open now are given up: the server has missed its time, so what is waited for
+    /// on them may never come. Where nobody [watches](Self::watch) the server, never.
+    pub fn given_up(&self) -> impl Future<Output = ()> + use<> {
+        let (pool, mut state) = (self.clone(), self.0.state.subscribe());
+        let before = state.borrow_and_update().given_up;
+        async move {
+            state.wait_for(|state| state.given_up != before).await.ok();
+            drop(pool); // it has the sender
+        }
     }
 
     /// Close what is idle, and lend no more.
     pub async fn close(&self) {
         self.0.slots.close();
+        self.0.writes.close();
         let idle = std::mem::take(&mut *self.idle());
         for idle in idle {
             timeout(REPLY_TIMEOUT, idle.connection.close()).await.ok();
@@ -96,15 +191,20 @@ impl Pool {
     }
 
     async fn open(&self) -> sqlx::Result<Idle> {
-        let mut connection = PgConnection::connect_with(&self.0.options).await?;
-        let server = if self.0.pgbouncer {
-            None
-        } else {
-            sqlx::raw_sql(LIMIT_STATEMENTS).execute(&mut connection).await?;
-            Server::ask(&mut connection, self.place()).await?
+        let given_up = self.0.state.borrow().given_up;
+        let opened = async {
+            let connected = PgConnection::connect_with(&self.0.options).await;
+            let mut connection = connected.map_err(refused_connection)?;
+            let server = if self.0.pgbouncer {
+                None
+            } else {
+                sqlx::raw_sql(self.0.limits.of_connection()).execute(&mut connection).await?;
+                Server::ask(&mut connection, self.place()).await?
+            };
+            let now = Instant::now();
+            Ok(Idle { connection, server, opened: now, used: now, given_up })
         };
-        let now = Instant::now();
-        Ok(Idle { connection, server, opened: now, used: now })
+        timeout(CONNECT_TIMEOUT, opened).await.unwrap_or_else(|_| Err(out_of_reach()))
     }
 
     /// Which address was asked: two servers behind two addresses may have started in the same instant.
@@ -116,7 +216,7 @@ impl Pool {
         hasher.finish()
     }
 
-    async fn lend(&self, idle: Idle, permit: OwnedSemaphorePermit) -> sqlx::Result<Pooled> {
+    async fn lend(&self, idle: Idle, permit: Permit) -> sqlx::Result<Pooled> {
         let mut lent =
             Pooled { idle: Some(idle), pool: self.clone(), permit: Some(permit), in_transaction: false };
         if self.0.pgbouncer {
@@ -139,7 +239,7 @@ impl Pool {
 pub struct Pooled {
     idle: Option<Idle>,
     pool: Pool,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
     in_transaction: bool,
 }
 
@@ -149,9 +249,12 @@ impl Pooled {
     /// # Errors
     /// The server failed, or is gone.
     pub async fn begin(&mut self) -> sqlx::Result<()> {
-        let begin = if self.pool.0.pgbouncer { PINNED } else { "BEGIN" };
         self.in_transaction = true;
-        sqlx::raw_sql(begin).execute(&mut **self).await?;
+        if self.pool.0.pgbouncer {
+            sqlx::raw_sql(self.pool.0.limits.pinned()).execute(&mut **self).await?;
+        } else {
+            sqlx::raw_sql("BEGIN").execute(&mut **self).await?;
+        }
         Ok(())
     }
 
@@ -163,11 +266,25 @@ impl Pooled {
     /// Commit what was begun, if anything was, and give the connection back.
     ///
     /// # Errors
-    /// The server refused or failed.
-    pub async fn finish(mut self) -> sqlx::Result<()> {
+    /// The server refused, or didn't say whether it committed.
+    pub async fn finish(mut self) -> Result<(), Unfinished> {
         if self.in_transaction {
-            sqlx::raw_sql("COMMIT").execute(&mut *self).await?;
-            self.in_transaction = false;
+            let given_up = self.pool.given_up();
+            let commit = async {
+                tokio::select! {
+                    biased;
+                    committed = sqlx::raw_sql("COMMIT").execute(&mut *self) => committed,
+                    () = given_up => Err(out_of_reach()),
+                }
+            };
+            match timeout(COMMIT_TIMEOUT, commit).await.unwrap_or_else(|_| Err(out_of_reach())) {
+                Ok(_) => self.in_transaction = false,
+                Err(error) if is_refusal(&error) => return Err(Unfinished::Refused(error)),
+                Err(error) => {
+                    self.idle = None; // closed hard
+                    return Err(Unfinished::Unknown(error));
+                }
+            }
         }
         if let Some(idle) = self.idle.take() {
             self.pool.take_back(idle);
@@ -181,9 +298,31 @@ impl Pooled {
     }
 }
 
+/// What a wait on the server ends with that took too long.
+fn out_of_reach() -> sqlx::Error {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}
+
+/// Why the server gives no connection, so that it isn't taken for the answer to a statement. That it has none left stays
+/// what it is.
+fn refused_connection(error: sqlx::Error) -> sqlx::Error {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    match code {
+        Some(code) if !code.starts_with("53") => std::io::Error::other(error).into(),
+        _ => error,
+    }
+}
+
+/// Whether the server itself says that it didn't do it. A session that is ended says so too, but perhaps after the commit.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let refused = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    refused.is_some_and(|error| matches!(error.severity(), PgSeverity::Error))
+}
+
 impl Pool {
     fn take_back(&self, mut idle: Idle) {
-        if !self.0.slots.is_closed() {
+        let is_given_up = idle.given_up != self.0.state.borrow().given_up;
+        if !self.0.slots.is_closed() && !is_given_up {
             idle.used = Instant::now();
             self.idle().push(idle);
         }
@@ -194,6 +333,9 @@ impl Drop for Pooled {
     fn drop(&mut self) {
         let (Some(mut idle), pool) = (self.idle.take(), self.pool.clone()) else { return };
         let (permit, in_transaction) = (self.permit.take(), self.in_transaction);
+        if idle.given_up != pool.0.state.borrow().given_up {
+            return; // closed, and no word is waited for
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             let clean = async {

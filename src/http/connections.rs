@@ -1,17 +1,25 @@
 //! Connections: from the listener to the router, until the server stops.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Extension};
 use axum::serve::Listener;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tower::Layer;
 
 /// How long a connection may be without the whole head of a request: at its begin, between two requests, and within a
@@ -19,12 +27,16 @@ use tower::Layer;
 /// they who close one.
 pub const HEAD_TIME_LIMIT: Duration = Duration::from_secs(150);
 
-/// The connections that are open.
+/// How long the rest of a head is waited for when the server stops.
+const REST_OF_HEAD: Duration = Duration::from_secs(1);
+
+/// The connections that are open. Dropped, they are cut.
 pub struct Connections {
     listener: TcpListener,
     router: Router,
     http: http1::Builder,
-    open: GracefulShutdown,
+    stopping: watch::Sender<bool>,
+    open: JoinSet<()>,
 }
 
 impl Connections {
@@ -32,7 +44,7 @@ impl Connections {
     pub fn new(listener: TcpListener, router: Router, head_time_limit: Duration) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(head_time_limit);
-        Self { listener, router, http, open: GracefulShutdown::new() }
+        Self { listener, router, http, stopping: watch::Sender::new(false), open: JoinSet::new() }
     }
 
     /// Take connections and serve them. This never ends; dropped, it takes no more and leaves the open ones alone.
@@ -41,19 +53,106 @@ impl Connections {
             let (stream, peer) = Listener::accept(&mut self.listener).await;
             // An answer is written at once or not at all: there is nothing to wait for.
             stream.set_nodelay(true).ok();
-            let service = Extension(ConnectInfo::<SocketAddr>(peer)).layer(self.router.clone());
-            let connection =
-                self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-            let connection = self.open.watch(connection);
-            // It ends with an error if the client is gone or too slow: neither is ours to tell.
-            tokio::spawn(async move { connection.await.ok() });
+            while self.open.try_join_next().is_some() {}
+            let (http, router) = (self.http.clone(), self.router.clone());
+            self.open.spawn(serve(http, router, stream, peer, self.stopping.subscribe()));
         }
     }
 
     /// Close what is idle, and wait until the running requests are answered.
-    pub async fn finish(self) {
+    pub async fn finish(mut self) {
         drop(self.listener);
-        self.open.shutdown().await;
+        self.stopping.send_replace(true);
+        while self.open.join_next().await.is_some() {}
+    }
+}
+
+/// One connection, until it ends or the server does.
+async fn serve(
+    http: http1::Builder,
+    router: Router,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let (running, stalled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let service = TowerToHyperService::new(Extension(ConnectInfo::<SocketAddr>(peer)).layer(router));
+    let counted = service_fn(|request| {
+        let (running, answer) = (Arc::clone(&running), service.call(request));
+        running.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let answer = answer.await;
+            running.fetch_sub(1, Ordering::Relaxed);
+            answer
+        }
+    });
+    let stream = Stream { stream, stalled: Arc::clone(&stalled) };
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), counted));
+    // It ends with an error if the client is gone or too slow: neither is ours to tell.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stopping.wait_for(|stopping| *stopping) => connection.as_mut().graceful_shutdown(),
+    }
+    // Closed, if it was idle. One that has begun a head and doesn't send the rest has asked for nothing.
+    let ended = tokio::time::timeout(REST_OF_HEAD, connection.as_mut()).await;
+    let is_answering = running.load(Ordering::Relaxed) > 0 || stalled.load(Ordering::Relaxed);
+    if ended.is_err() && is_answering {
+        connection.await.ok();
+    }
+}
+
+/// The client's end of a connection, and whether it has yet to take what was written to it.
+struct Stream {
+    stream: TcpStream,
+    stalled: Arc<AtomicBool>,
+}
+
+impl Stream {
+    fn noting<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.stalled.store(written.is_pending(), Ordering::Relaxed);
+        written
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.noting(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.noting(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -63,19 +162,22 @@ mod tests {
 
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
 
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(200);
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    async fn serve() -> (SocketAddr, Connections) {
+    /// More than the buffers of two sockets hold.
+    const LARGE: usize = 16 * 1024 * 1024;
+
+    async fn served() -> (SocketAddr, Connections) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new()
             .route("/", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string()))
-            .route("/slow", get(async || tokio::time::sleep(3 * LIMIT).await));
+            .route("/slow", get(async || tokio::time::sleep(3 * LIMIT).await))
+            .route("/large", get(async || vec![b'a'; LARGE]));
         (address, Connections::new(listener, router, LIMIT))
     }
 
@@ -87,7 +189,7 @@ mod tests {
 
     /// What `client` does with connections that are served meanwhile.
     async fn with<T>(client: impl AsyncFnOnce(SocketAddr) -> T) -> (T, Connections) {
-        let (address, mut connections) = serve().await;
+        let (address, mut connections) = served().await;
         let done = tokio::select! {
             never = connections.accept() => match never {},
             done = client(address) => done,
@@ -139,5 +241,50 @@ mod tests {
         assert!(began.elapsed() >= LIMIT, "it waited");
         assert!(answer(&mut busy).await.starts_with("HTTP/1.1 200"));
         assert_eq!(answer(&mut idle).await, "");
+    }
+
+    #[tokio::test]
+    async fn half_a_head_is_not_waited_for_at_the_end_and_an_answer_that_is_taken_slowly_is() {
+        let (mut slow, connections) = with(async |address| {
+            let mut half = TcpStream::connect(address).await.unwrap();
+            half.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
+            let mut slow = TcpStream::connect(address).await.unwrap();
+            slow.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            let mut first = [0; 12];
+            slow.read_exact(&mut first).await.unwrap();
+            assert_eq!(&first, b"HTTP/1.1 200");
+            tokio::spawn(async move {
+                // For longer than heads may take here, so that it isn't that limit which ends it.
+                loop {
+                    tokio::time::sleep(LIMIT / 2).await;
+                    half.write_all(b"o").await.ok();
+                }
+            });
+            slow
+        })
+        .await;
+        let began = Instant::now();
+        let taken = tokio::spawn(async move {
+            tokio::time::sleep(2 * REST_OF_HEAD).await;
+            let mut answer = Vec::new();
+            slow.read_to_end(&mut answer).await.unwrap();
+            answer.len()
+        });
+        connections.finish().await;
+        assert!(began.elapsed() < 4 * REST_OF_HEAD, "half a head holds nobody up");
+        assert!(taken.await.unwrap() > LARGE);
+    }
+
+    #[tokio::test]
+    async fn dropped_connections_are_cut() {
+        let (mut busy, connections) = with(async |address| {
+            let mut busy = TcpStream::connect(address).await.unwrap();
+            busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            tokio::time::sleep(LIMIT).await;
+            busy
+        })
+        .await;
+        drop(connections);
+        assert_eq!(answer(&mut busy).await, "");
     }
 }

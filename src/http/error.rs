@@ -12,9 +12,19 @@ use crate::error::{ApiError, redacted};
 const NOT_FOUND_PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\"><head><title>Not Found</title></head>\
 <body><h1>Not Found</h1><p>The requested resource was not found on this server.</p></body></html>\n";
 
+/// In how many seconds a request that was answered with 503 may be tried again.
+pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
 fn json(status: StatusCode, body: &Value) -> Response {
     let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     (status, [content_type], body.to_string()).into_response()
+}
+
+/// A 503 that says when to try again.
+fn unavailable(sentence: &str) -> Response {
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "detail": sentence }));
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
 }
 
 impl IntoResponse for ApiError {
@@ -51,9 +61,17 @@ impl IntoResponse for ApiError {
             }
             Self::Disconnected(cause) => {
                 tracing::warn!(cause = %redacted(&cause.into()), "the database is out of reach");
-                detail(StatusCode::SERVICE_UNAVAILABLE, sentences::DISCONNECTED)
+                unavailable(sentences::DISCONNECTED)
             }
-            Self::Overloaded => detail(StatusCode::SERVICE_UNAVAILABLE, sentences::OVERLOADED),
+            Self::Overloaded => unavailable(sentences::OVERLOADED),
+            Self::Unavailable(sentence, cause) => {
+                tracing::warn!(cause = %redacted(&cause.into()), "the database can't do it now");
+                unavailable(sentence)
+            }
+            Self::OutcomeUnknown(cause) => {
+                tracing::warn!(cause = %redacted(&cause.into()), "the database didn't answer a commit");
+                unavailable(sentences::OUTCOME_UNKNOWN)
+            }
             Self::Internal(cause) => {
                 tracing::error!(cause = %redacted(&cause), "internal error");
                 detail(StatusCode::INTERNAL_SERVER_ERROR, sentences::INTERNAL)

@@ -7,13 +7,14 @@ use drf::intake::{self, Mode};
 use drf::metadata;
 use drf::permission::Permission;
 use serde_json::Value;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::action::{Action, ApiView, Request, Run};
 use super::lookup::find;
 use super::recall::Recall;
 use super::transaction::Transaction;
 use super::{Answer, Call, Context, Resource};
+use crate::app::App;
 use crate::auth::Caller;
 use crate::authentik::Trace;
 use crate::db::proof::Server;
@@ -66,6 +67,9 @@ fn at<R: Resource>(route: Route) -> impl Iterator<Item = &'static Action<R>> {
 
 async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiError> {
     call.negotiate()?;
+    if call.bearer().is_none() {
+        return Err(anonymous(route)); // which takes no connection
+    }
     let method = call.action_method();
     let action = at::<R>(route).find(|action| Some(action.declared.method) == method);
     let effect = action.map_or(Effect::Reads, |action| action.declared.effect);
@@ -86,7 +90,7 @@ async fn attempt<R: Resource>(
     effect: Effect,
     anew: bool,
 ) -> Result<Answer, ApiError> {
-    let deadline = call.deadline;
+    let (app, deadline) = (call.app.clone(), call.deadline);
     let work = async {
         if let Some(action) = action {
             R::before(&call.app, &action.declared).await;
@@ -103,9 +107,23 @@ async fn attempt<R: Resource>(
         };
         Ok((transaction, answer))
     };
-    let (transaction, answer) = timeout_at(deadline, work).await.unwrap_or(Err(ApiError::Overloaded))?;
+    let (transaction, answer) = in_time(&app, deadline, work).await?;
     transaction.commit().await?;
     Ok(answer)
+}
+
+/// The work, unless its time ends before, or the connection that it waits on is given up.
+async fn in_time<T>(
+    app: &App,
+    deadline: Instant,
+    work: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    let given_up = app.database.requests.given_up();
+    tokio::select! {
+        biased;
+        done = timeout_at(deadline, work) => done.unwrap_or(Err(ApiError::Overloaded)),
+        () = given_up => Err(ApiError::Disconnected(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+    }
 }
 
 /// A read, with what earlier ones found.
@@ -136,6 +154,12 @@ async fn read<R: Resource>(
     done
 }
 
+/// What is said to those who send no credentials. The permission of an object is decided by the look-up, so there it is a
+/// refusal like any other.
+fn anonymous(route: Route) -> ApiError {
+    if route.detail { ApiError::PermissionDenied } else { ApiError::NotAuthenticated }
+}
+
 /// The checks, in their order, and then the action.
 async fn run<R: Resource>(
     call: &mut Call,
@@ -146,9 +170,7 @@ async fn run<R: Resource>(
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
     let (connection, after_commit) = transaction.parts();
-    // The permission of an object is decided by the look-up, so there no credentials are a refusal like any other.
-    let anonymous = if route.detail { ApiError::PermissionDenied } else { ApiError::NotAuthenticated };
-    let caller = caller.ok_or(anonymous)?;
+    let caller = caller.ok_or_else(|| anonymous(route))?;
     let Some(action) = action else {
         return match call.method.as_str() {
             "OPTIONS" => options::<R>(call, route, caller, connection).await,
@@ -250,18 +272,26 @@ async fn options<R: Resource>(
     Answer::ok(&metadata::describe(Some(R::DECLARATION), &any.declared, &shown, version))
 }
 
+/// Whether the credentials of a request are good. `anew` as for [`Transaction::begin`].
+async fn check_credentials(call: &Call, anew: bool) -> Result<(), ApiError> {
+    let work = async {
+        let mut transaction = Transaction::begin(&call.app.database, Effect::Reads, anew).await?;
+        call.authenticate(transaction.parts().0).await?;
+        transaction.commit().await
+    };
+    in_time(&call.app, call.deadline, work).await
+}
+
 async fn serve_view(call: Call, view: &'static ApiView) -> Result<Answer, ApiError> {
     let declared = &view.declared;
     if declared.permission != Permission::Open {
         call.negotiate()?;
         let needed = declared.permission != Permission::Public;
         if call.bearer().is_some() {
-            let work = async {
-                let mut transaction = Transaction::begin(&call.app.database, Effect::Reads, false).await?;
-                call.authenticate(transaction.parts().0).await?;
-                transaction.commit().await
-            };
-            timeout_at(call.deadline, work).await.unwrap_or(Err(ApiError::Overloaded))?;
+            match check_credentials(&call, false).await {
+                Err(ApiError::Disconnected(_)) => check_credentials(&call, true).await?,
+                done => done?,
+            }
         } else if needed {
             return Err(ApiError::NotAuthenticated);
         }

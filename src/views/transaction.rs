@@ -23,7 +23,13 @@ impl AfterCommit {
 /// A connection, in a transaction for an action that writes.
 async fn begun(database: &Database, effect: Effect, anew: bool) -> sqlx::Result<Pooled> {
     let pool = &database.requests;
-    let mut connection = if anew { pool.acquire_new().await? } else { pool.acquire().await? };
+    if anew {
+        pool.close_idle();
+    }
+    let mut connection = match effect {
+        Effect::Reads => pool.acquire().await?,
+        Effect::Writes => pool.acquire_to_write().await?,
+    };
     if effect == Effect::Writes && !connection.in_transaction() {
         connection.begin().await?;
     }

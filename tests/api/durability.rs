@@ -1,14 +1,15 @@
 //! The real program: what it keeps when it is killed, how it starts and how it ends.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::Path;
 use std::process::Output;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -114,6 +115,103 @@ async fn a_client_that_leaves_does_not_end_the_commit() {
     assert_eq!(server.stderr().matches("\"message\":\"request\"").count(), 1, "the client got an answer");
 }
 
+/// Ready or not, by a request on a connection of its own.
+fn readiness(server: &Program) -> u16 {
+    server.request("GET", "/-/health/ready/", KEY, "").unwrap().0
+}
+
+#[tokio::test]
+async fn sigterm_takes_readiness_first_and_lets_requests_finish() {
+    let mut environment = empty_database().await;
+    environment.push(("AUTHENTIK_BOOTSTRAP_TOKEN", KEY.to_owned()));
+    environment.push(("AUTHENTIK_STAGES__LOCK_TIMEOUT", "seconds=30".to_owned()));
+    let mut server = Program::serve(&environment);
+    let commits =
+        HeldCommits::of(&database_of(&environment), "authentik_stages_user_write_userwritestage").await;
+    let mut client = server.ask("POST", STAGES, KEY, r#"{"name": "a stage"}"#).unwrap();
+    // Half a head: it isn't waited for.
+    let half = server.send(b"GET /-/health/live/ HTTP/1.1\r\nHo").unwrap();
+    commits.one_waits().await;
+    assert_eq!(readiness(&server), 204);
+    server.signal(Signal::TERM);
+    let began = Instant::now();
+    while !server.stderr().contains("\"message\":\"stopping\"") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(readiness(&server), 503);
+    tokio::time::sleep(Duration::from_secs(3)).await; // longer than connections are taken
+    commits.release().await;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    assert_eq!(server.wait().code(), Some(0), "{}", server.stderr());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    drop(half);
+}
+
+#[tokio::test]
+async fn a_second_sigterm_ends_the_server_at_once() {
+    let mut environment = empty_database().await;
+    environment.push(("AUTHENTIK_BOOTSTRAP_TOKEN", KEY.to_owned()));
+    let mut server = Program::serve(&environment);
+    let commits =
+        HeldCommits::of(&database_of(&environment), "authentik_stages_user_write_userwritestage").await;
+    let mut client = server.ask("POST", STAGES, KEY, r#"{"name": "a stage"}"#).unwrap();
+    commits.one_waits().await;
+    server.signal(Signal::TERM);
+    while !server.stderr().contains("\"message\":\"stopping\"") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.signal(Signal::TERM);
+    let began = Instant::now();
+    assert_eq!(server.wait().code(), Some(0), "{}", server.stderr());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).ok();
+    assert_eq!(answer, "", "nothing is known of the request, so nothing is said");
+}
+
+#[test]
+fn an_embedded_database_that_ends_is_started_again_but_not_without_end() {
+    let directory = new_directory("ended");
+    let mut server = Program::serve(&embedded_in(&directory));
+    let pid_file = directory.join("postgres/pgdata/postmaster.pid");
+    let mut names = BTreeSet::new();
+    for life in 1..=6 {
+        let pid = std::fs::read_to_string(&pid_file).unwrap();
+        let pid = Pid::from_raw(pid.lines().next().unwrap().parse().unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        if life == 6 {
+            break;
+        }
+        let (name, began) = (format!("stage {life}"), Instant::now());
+        loop {
+            // A repeat is safe: a name is given once.
+            let body = json!({ "name": name }).to_string();
+            let (status, answer) = server.request("POST", STAGES, KEY, &body).unwrap();
+            assert!([201, 503].contains(&status), "{answer}");
+            if status == 201 {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "it doesn't come back: {}", server.stderr());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        names.insert(name);
+        // It may have been back before the server had noticed that it was gone.
+        while readiness(&server) != 204 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let found = all(&server, STAGES);
+        let found: BTreeSet<_> =
+            found.iter().map(|stage| stage["name"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(found, names);
+    }
+    assert_eq!(server.wait().code(), Some(1), "{}", server.stderr());
+    let reason =
+        "ak-stages: the embedded PostgreSQL ended (signal: 9 (SIGKILL)), the 6th time in ten minutes";
+    assert!(server.stderr().contains(reason), "{}", server.stderr());
+}
+
 #[rstest]
 #[case::terminate(Signal::TERM)]
 #[case::interrupt(Signal::INT)]
@@ -129,6 +227,8 @@ async fn a_signal_ends_the_server_cleanly(#[case] signal: Signal) {
 #[case::address("AUTHENTIK_LISTEN__HTTP", "nine thousand")]
 #[case::log_level("AUTHENTIK_LOG_LEVEL", "loud")]
 #[case::pool("AUTHENTIK_STAGES__POOL_SIZE", "many")]
+#[case::lock("AUTHENTIK_STAGES__LOCK_TIMEOUT", "soon")]
+#[case::drain("AUTHENTIK_STAGES__DRAIN", "later")]
 #[case::flow_set("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
 #[case::duration("AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION", "soon")]
 #[case::database("DATABASE_URL", "mysql://user:secret@host/name")]

@@ -60,11 +60,12 @@ async fn an_answer_is_compressed_for_those_who_ask() {
 }
 
 #[tokio::test]
-async fn the_server_is_ready_while_the_database_is() {
+async fn a_server_that_is_about_to_stop_is_not_ready() {
     let app = TestApp::new().await;
     app.anonymous().get("/-/health/live/").await.status(204);
     app.anonymous().get("/-/health/ready/").await.status(204);
-    app.pool.close().await;
+    app.stop();
     app.anonymous().get("/-/health/live/").await.status(204);
     app.anonymous().get("/-/health/ready/").await.status(503);
+    app.admin().get(EMAIL).await.status(200);
 }

@@ -15,6 +15,7 @@ mod documents;
 mod durability;
 mod email_templates;
 mod every_filter;
+mod faults;
 mod filters;
 mod flat;
 mod flow_set;

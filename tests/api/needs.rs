@@ -179,7 +179,8 @@ async fn restrict(app: &TestApp, needs: Needs) {
     }
     connection.close().await.unwrap();
     // The server's next connection is another role's.
-    app.requests.acquire_new().await.unwrap().finish().await.unwrap();
+    app.requests.close_idle();
+    app.requests.acquire().await.unwrap().finish().await.unwrap();
 }
 
 async fn execute(connection: &mut PgConnection, statement: String) {

@@ -37,6 +37,7 @@ async fn a_request_without_a_connection_is_told_to_try_again() {
     for _ in 0..POOL_SIZE {
         taken.push(app.requests.acquire().await.unwrap());
     }
+    app.anonymous().get(EMAIL).await.status(403); // which takes none
     let client = app.admin();
     let waiting = tokio::spawn(async move { client.get(EMAIL).await });
     tokio::task::yield_now().await;

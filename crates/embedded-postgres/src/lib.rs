@@ -95,6 +95,9 @@ pub struct Address {
 #[derive(Debug)]
 pub struct EmbeddedPostgres {
     directory: Directory,
+    installation: Installation,
+    user: RunAs,
+    options: Options,
     postgres: Child,
     /// Runs [`WATCHDOG`]; holds our end of its pipe.
     watchdog: Child,
@@ -131,9 +134,23 @@ impl EmbeddedPostgres {
         &self.directory.root
     }
 
-    /// How PostgreSQL ended, once it has. It is not started again: log [`Self::log_tail`] and end, too.
+    /// How PostgreSQL ended, once it has. It is not started again, unless by [`Self::restart`].
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.postgres.try_wait().ok().flatten()
+    }
+
+    /// Starts PostgreSQL again where it [ended by itself](Self::exited), and waits until it accepts connections: as long
+    /// as it takes to recover. Until then others find no database, and nobody else can take the directory. Blocks.
+    ///
+    /// # Errors
+    /// PostgreSQL fails, or what is left of it doesn't end.
+    pub fn restart(&mut self) -> Result<()> {
+        self.shut_down()?; // it has ended, or it ends now
+        clear_leftovers(&self.directory.data(), &self.installation, self.user)?;
+        self.directory.clear_socket_dir()?;
+        self.directory.rotate_log()?;
+        self.postgres = spawn_postgres(&self.directory, &self.installation, self.user, &self.options)?;
+        self.wait_until_open()
     }
 
     /// The last lines of PostgreSQL's log.
@@ -170,7 +187,7 @@ impl EmbeddedPostgres {
         let watchdog = spawn_watchdog(&directory, &lock, &installation, user)?;
         let postgres = spawn_postgres(&directory, &installation, user, options)?;
         tracing::info!(dir = %directory.root.display(), version = installation.major(), "starting the database");
-        Ok(Self { directory, postgres, watchdog, _lock: lock })
+        Ok(Self { directory, installation, user, options: options.clone(), postgres, watchdog, _lock: lock })
     }
 
     fn wait_until_open(&mut self) -> Result<()> {

@@ -262,6 +262,23 @@ async fn a_killed_database_is_noticed_and_recovers() -> Result<()> {
 }
 
 #[tokio::test]
+async fn one_that_ended_by_itself_is_started_again() -> Result<()> {
+    let dir = TestDir::new("restart")?;
+    let options = Options { durability: Durability::Full, ..dir.options() };
+    let mut server = EmbeddedPostgres::start(&options)?;
+    leave_note(&server).await?;
+    for signal in [Signal::KILL, Signal::INT] {
+        kill_process(dir.postmaster()?, signal)?;
+        eventually("the postmaster's end", || server.exited().is_some()).await?;
+        server.restart()?;
+        assert!(server.exited().is_none());
+        assert_note_survived(&server).await?;
+        assert!(EmbeddedPostgres::start(&options).is_err(), "nobody else has taken the directory");
+    }
+    Ok(server.stop()?)
+}
+
+#[tokio::test]
 async fn a_stale_pid_file_does_not_matter() -> Result<()> {
     let dir = TestDir::new("stale-pid")?;
     let server = dir.start()?;

@@ -71,7 +71,8 @@ pub async fn copy_of_template(settings: &Settings) -> (Database, Lease) {
         return (open(options, settings).await.unwrap(), lease);
     }
     let mut database = cluster.template.clone();
-    database.requests = Pool::new(options.clone(), POOL_SIZE, false);
+    let how = db::Options { pool_size: POOL_SIZE, ..options_of(settings) };
+    database.requests = Pool::new(options.clone(), &how);
     database.pool =
         db::pool_options(&options_of(settings)).max_connections(POOL_SIZE).connect_lazy_with(options);
     (database, lease)

@@ -114,6 +114,11 @@ impl TestApp {
         Client::new(http::router(app), Some("admin"))
     }
 
+    /// The server is told to stop.
+    pub fn stop(&self) {
+        self.app.stop();
+    }
+
     /// Nobody.
     pub fn anonymous(&self) -> Client {
         Client::new(http::router(self.app.clone()), None)

@@ -129,6 +129,17 @@ impl Program {
         )?;
         Ok(stream)
     }
+
+    /// Send these bytes on a connection of their own.
+    ///
+    /// # Errors
+    /// The server went away.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(bytes)?;
+        Ok(stream)
+    }
+
     /// Send a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
