@@ -457,12 +457,15 @@ pub fn probes<'d>(declared: &Declaration, draft: &'d Draft) -> Vec<Probe<'d>> {
 }
 
 /// Look all facts up with one statement: `None` where the fact is as it should be, else the index of the first of its
-/// keys that is missing, or 0 for a text that is taken. `pk` is the row that is updated.
-pub async fn look_up(
+/// keys that is missing, or 0 for a text that is taken. `pk` is the row that is updated. A key that `nameable` leaves out
+/// counts as missing, unless the row holds it already.
+pub async fn look_up<R: Restriction>(
     connection: &mut PgConnection,
     declared: &Declaration,
+    layout: &Layout,
     probes: &[Probe<'_>],
     pk: Option<impl PrimaryKey>,
+    nameable: impl Fn(&Target) -> Option<R>,
 ) -> sqlx::Result<Vec<Option<usize>>> {
     if probes.is_empty() {
         return Ok(Vec::new());
@@ -471,7 +474,16 @@ pub async fn look_up(
     for (index, probe) in probes.iter().enumerate() {
         query.push(if index > 0 { ", (" } else { "(" });
         match &probe.fact {
-            Fact::Exist(target, keys) => push_missing(&mut query, target, keys),
+            Fact::Exist(target, keys) => {
+                push_missing(&mut query, target, keys);
+                if let Some(scope) = nameable(target) {
+                    query.push(" AND (");
+                    scope.push(&mut query, &format!("x.{}", target.pk));
+                    push_or_held(&mut query, declared, layout, probe.field, pk);
+                    query.push(")");
+                }
+                query.push(")");
+            }
             Fact::Unique(field, text) => push_taken(&mut query, declared, field, text, pk),
         }
         query.push(")");
@@ -481,7 +493,7 @@ pub async fn look_up(
     Ok(wrong.into_iter().map(|index| index.map(|index| usize::try_from(index).unwrap_or_default())).collect())
 }
 
-/// `SELECT` the index of the first missing key. The keys are one parameter, since a request may name more of them than
+/// `SELECT` the index of the first missing key, its last parenthesis left open. The keys are one parameter, since a request may name more of them than
 /// a statement may have parameters.
 fn push_missing(query: &mut Sql, target: &Target, keys: &[Reference]) {
     let (mut uuids, mut integers) = (Vec::new(), Vec::new());
@@ -497,9 +509,27 @@ fn push_missing(query: &mut Sql, target: &Target, keys: &[Reference]) {
         Key::Integer => query.bind(integers),
     };
     query.push(format_args!(
-        ") WITH ORDINALITY AS k (key, position) WHERE NOT EXISTS (SELECT 1 FROM {} x WHERE x.{} = k.key)",
+        ") WITH ORDINALITY AS k (key, position) WHERE NOT EXISTS (SELECT 1 FROM {} x WHERE x.{} = k.key",
         target.table, target.pk
     ));
+}
+
+/// `OR` the row `pk` holds the key already.
+fn push_or_held(
+    query: &mut Sql,
+    declared: &Declaration,
+    layout: &Layout,
+    field: &Field,
+    pk: Option<impl PrimaryKey>,
+) {
+    let Some(pk) = pk else { return };
+    let (table, holder, held) = match field.kind {
+        FieldKind::Many(_, through) => (layout.sql(through.table), through.holder, through.held),
+        _ if field.place == Place::Own => (declared.table.name.into(), declared.table.pk, field.column),
+        _ => return,
+    };
+    query.push(format_args!(" OR EXISTS (SELECT 1 FROM {table} h WHERE h.{held} = k.key AND h.{holder} = "));
+    query.bind(pk).push(")");
 }
 
 /// `SELECT` 0 if another row than `pk` has the text.

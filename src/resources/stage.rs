@@ -10,6 +10,7 @@ use drf::permission::{Model, Verb};
 use drf::rules;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -22,17 +23,19 @@ use crate::app::App;
 use crate::authentik::flows::concrete_types;
 use crate::authentik::{Change, FlowPart, Written};
 use crate::contract::stage_types::{self, StageType};
+use crate::db::statements::Restriction;
 use crate::db::{Sql, statements};
 use crate::error::ApiError;
 use crate::views::used_by::Relation;
-use crate::views::{Action, Check, Context, Resource, Save};
+use crate::views::{Action, Check, Context, Preparation, Resource, Save};
 
 /// The base model: the names of all stages, and the permissions for bindings and `stages/all/`.
 pub const MODEL: Model = stage_types::BASE.model;
 /// The base table.
 pub const BASE: Parent = Parent { name: "authentik_flows_stage", pk: "stage_uuid", link: "stage_ptr_id" };
 /// Stages as the target of foreign keys.
-pub const TARGET: Target = Target { table: "authentik_flows_stage", pk: "stage_uuid", key: Key::Uuid };
+pub const TARGET: Target =
+    Target { table: "authentik_flows_stage", pk: "stage_uuid", key: Key::Uuid, model: MODEL };
 
 /// `component`
 pub const COMPONENT: Field = Field::computed("component", Schema::String);
@@ -113,6 +116,9 @@ pub trait StageKind: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'
         async {}
     }
 
+    /// See [`Resource::prepare`].
+    fn prepare(_preparation: &mut Preparation<'_, Stage<Self>>) {}
+
     /// See [`Resource::check`].
     fn check(
         _check: &mut Check<'_, Stage<Self>>,
@@ -131,6 +137,13 @@ pub struct Stage<K> {
     #[serde(flatten)]
     #[sqlx(flatten)]
     own: K,
+}
+
+impl<K> Stage<K> {
+    /// What its type adds.
+    pub fn own(&self) -> &K {
+        &self.own
+    }
 }
 
 /// The values with rules of their own: those of every stage, and those of its type.
@@ -187,6 +200,11 @@ impl<K: StageKind> Resource for Stage<K> {
 
     async fn before(app: &App, action: &drf::Action) {
         K::before(app, action).await;
+    }
+
+    async fn prepare(preparation: &mut Preparation<'_, Self>, _input: &Self::Input) -> Result<(), ApiError> {
+        K::prepare(preparation);
+        Ok(())
     }
 
     async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
@@ -302,6 +320,7 @@ async fn apply_flow_set<K: StageKind>(
             .await?
     };
 
+    refuse_unseen(save, items, &flows, &bound).await?;
     let (mut bindings, mut taken) = (Vec::new(), bound.iter().copied().collect::<HashSet<_>>());
     for item in items {
         let flow = match flows.get(&item.slug) {
@@ -327,6 +346,43 @@ async fn apply_flow_set<K: StageKind>(
         flow_stage_binding::delete_others(context, save.connection, save.pk, &named).await?;
     }
     flow_stage_binding::append(context, save.connection, save.pk, &bindings).await
+}
+
+/// A flow that the caller may not view, and that isn't bound already, can't be bound: the answer would show it. It is
+/// answered as `POST /flows/instances/` answers a slug that is taken, and to those who couldn't make a flow or bind it as
+/// one that doesn't exist.
+///
+/// # Errors
+/// 400 or 403.
+async fn refuse_unseen<K: StageKind>(
+    save: &mut Save<'_, Stage<K>>,
+    items: &[FlowSetItem],
+    flows: &HashMap<String, Uuid>,
+    bound: &[Uuid],
+) -> Result<(), ApiError> {
+    let caller = save.context.caller;
+    let Some(scope) = save.context.nameable(&flow::TARGET) else { return Ok(()) };
+    let named: Vec<Uuid> = flows.values().filter(|flow| !bound.contains(flow)).copied().collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let mut query = Sql::new("SELECT x.flow_uuid FROM authentik_flows_flow x WHERE x.flow_uuid = ANY(");
+    query.bind(&named).push(") AND ");
+    scope.push(&mut query, "x.flow_uuid");
+    let seen: Vec<Uuid> = query.build_query_scalar().fetch_all(&mut *save.connection).await?;
+    let is_unseen = |item: &FlowSetItem| {
+        flows.get(&item.slug).is_some_and(|flow| named.contains(flow) && !seen.contains(flow))
+    };
+    if !items.iter().any(is_unseen) {
+        return Ok(());
+    }
+    caller.require(&flow::MODEL, &flow::MODEL.codename(Verb::Add))?;
+    caller.require(&flow_stage_binding::MODEL, &flow_stage_binding::MODEL.codename(Verb::Add))?;
+    let taken = flow::SLUG.unique.unwrap_or_default();
+    let errors = items
+        .iter()
+        .map(|item| if is_unseen(item) { json!({ flow::SLUG.name: [taken] }) } else { json!({}) });
+    Err(ApiError::Validation(json!({ FLOW_SET.name: errors.collect::<Vec<_>>() })))
 }
 
 async fn create_flow(

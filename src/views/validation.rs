@@ -36,7 +36,9 @@ pub(super) async fn validate<R: Resource>(
             .filter(|probe| !errors.has(probe.field))
             .collect();
         let pk = row.map(Resource::pk);
-        let facts = statements::look_up(connection, R::DECLARATION, &probes, pk).await?;
+        let layout = &context.app.database.layout;
+        let nameable = |target: &_| context.nameable(target);
+        let facts = statements::look_up(connection, R::DECLARATION, layout, &probes, pk, nameable).await?;
         for (probe, wrong) in probes.iter().zip(facts) {
             let Some(index) = wrong else { continue };
             let sentence = match &probe.fact {

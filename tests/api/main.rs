@@ -17,6 +17,7 @@ mod email_templates;
 mod every_filter;
 mod filters;
 mod flow_set;
+mod giving;
 mod groups;
 mod http;
 mod invitations;
