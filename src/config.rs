@@ -116,6 +116,12 @@ pub const SETTINGS: &[Setting] = &[
         "minutes=30",
         "how long invitations and API tokens without an expiry live, on our own database",
     ),
+    setting(
+        "AUTHENTIK_STAGES__STRICT",
+        "true",
+        "`true`: nobody gives rights that they don't hold, or names objects that they may not view; `false` is authentik, \
+         which lets them",
+    ),
 ];
 
 /// What `flow_set` in a request does.
@@ -160,6 +166,8 @@ pub struct Settings {
     pub release: Release,
     /// Life of invitations and tokens without an expiry.
     pub default_token_duration: Duration,
+    /// Whether nobody gives what they don't hold, or names what they don't see. authentik isn't strict.
+    pub strict: bool,
 }
 
 impl Settings {
@@ -235,6 +243,7 @@ impl Settings {
                 "a duration such as hours=3;minutes=1",
                 parse_timedelta,
             )?,
+            strict: source.parse("AUTHENTIK_STAGES__STRICT", "true or false", |text| text.parse().ok())?,
         })
     }
 
@@ -381,6 +390,7 @@ mod tests {
     #[case("AUTHENTIK_STAGES__DRAIN", "minutes=6")]
     #[case("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
     #[case("AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION", "soon")]
+    #[case("AUTHENTIK_STAGES__STRICT", "very")]
     #[case("DATABASE_URL", "mysql:// secret")]
     fn a_wrong_value_is_one_line_without_the_value(#[case] name: &str, #[case] value: &str) {
         let error = read(&[(name, value)]).err().unwrap().to_string();

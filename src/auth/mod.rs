@@ -1,5 +1,6 @@
 //! Who asks: a bearer token becomes a [`Caller`] with one statement.
 
+mod giving;
 pub mod rbac;
 mod tenant;
 
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use crate::db::{Layout, Need, Sql};
 use crate::error::ApiError;
 
+pub use giving::{ENABLE_SUPERUSER, Gift, Lack};
 pub use rbac::Scope;
 pub use tenant::Tenant;
 

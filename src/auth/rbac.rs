@@ -22,10 +22,10 @@ pub(super) const NEEDS: &[Need] = &[
 
 /// Which rows a caller sees.
 #[derive(Debug, Clone)]
-pub struct Scope(Rows);
+pub struct Scope(pub(super) Rows);
 
 #[derive(Debug, Clone)]
-enum Rows {
+pub(super) enum Rows {
     All,
     /// Rows with an object permission for one of the roles.
     Granted {
@@ -40,6 +40,19 @@ enum Rows {
         column: &'static str,
         granted: Box<Scope>,
     },
+    /// Rows with an object permission for one of the roles, of several by their full names.
+    GrantedByAny {
+        roles: Vec<Uuid>,
+        permissions: Vec<String>,
+    },
+    /// The user with this id.
+    User(i32),
+    /// The roles with these keys.
+    Roles(Vec<Uuid>),
+    /// The stages that have a row in this table.
+    Stages(String),
+    /// Rows of any of these.
+    Any(Vec<Scope>),
 }
 
 impl Scope {
@@ -77,6 +90,32 @@ impl Restriction for Scope {
             Rows::Owned { user, column, granted } => {
                 query.push("(").push(*column).push(" = ").bind(*user).push(" OR ");
                 granted.push(query, pk, key);
+                query.push(")");
+            }
+            Rows::GrantedByAny { roles, permissions } => {
+                query.push("(").push(pk).push(
+                    ")::text IN (SELECT o.object_pk FROM guardian_roleobjectpermission o \
+                     JOIN auth_permission a ON a.id = o.permission_id \
+                     JOIN django_content_type c ON c.id = a.content_type_id \
+                     WHERE c.app_label || '.' || a.codename = ANY(",
+                );
+                query.bind(permissions.clone()).push(") AND o.role_id = ANY(").bind(roles.clone()).push("))");
+            }
+            Rows::User(id) => {
+                query.push(pk).push(" = ").bind(*id);
+            }
+            Rows::Roles(roles) => {
+                query.push(pk).push(" = ANY(").bind(roles.clone()).push(")");
+            }
+            Rows::Stages(table) => {
+                query.push(pk).push(format_args!(" IN (SELECT stage_ptr_id FROM {table})"));
+            }
+            Rows::Any(scopes) => {
+                query.push("(FALSE");
+                for scope in scopes {
+                    query.push(" OR ");
+                    scope.push(query, pk, key);
+                }
                 query.push(")");
             }
         }

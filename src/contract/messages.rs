@@ -42,6 +42,12 @@ pub fn superuser_status(status: bool) -> String {
     let status = if status { "True" } else { "False" };
     format!("User does not have permission to set superuser status to {status}.")
 }
+/// A membership, a group or a role that would give more than the caller holds.
+pub const BEYOND_CALLER: &str = "User does not have all permissions that this would give.";
+/// Only some may make tokens that never expire.
+pub const UNENDING_TOKEN: &str = "User does not have permission to make tokens that never expire.";
+/// Which part of authentik looks after an object is not a client's to say.
+pub const MANAGED: &str = "Managed cannot be set";
 /// Not one of the email templates.
 pub fn invalid_template(value: &str) -> String {
     format!("Invalid template '{value}' specified.")

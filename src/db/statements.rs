@@ -510,17 +510,20 @@ pub struct LookedUp {
     pub found: HashMap<String, Uuid>,
 }
 
-/// Look all facts up, and lock what is wanted, with one statement. `pk` is the row that is updated.
+/// Look all facts up, and lock what is wanted, with one statement. `pk` is the row that is updated. A key that `nameable`
+/// leaves out counts as missing, unless the row holds it already.
 ///
 /// Wanted rows are locked in the order of their keys, so that two requests don't wait for each other. One that is there
 /// when its turn comes, under that name, is found; what others committed beside it meanwhile is for the next statement to
 /// see.
-pub async fn look_up(
+pub async fn look_up<R: Restriction>(
     connection: &mut PgConnection,
     declared: &Declaration,
+    layout: &Layout,
     probes: &[Probe<'_>],
     pk: Option<impl PrimaryKey>,
     wanted: Option<Wanted<'_>>,
+    nameable: impl Fn(&Target) -> Option<R>,
 ) -> sqlx::Result<LookedUp> {
     if probes.is_empty() && wanted.is_none() {
         return Ok(LookedUp::default());
@@ -535,7 +538,16 @@ pub async fn look_up(
     for (index, probe) in probes.iter().enumerate() {
         query.push(if index > 0 { ", (" } else { "(" });
         match &probe.fact {
-            Fact::Exist(target, keys) => push_missing(&mut query, target, keys),
+            Fact::Exist(target, keys) => {
+                push_missing(&mut query, target, keys);
+                if let Some(scope) = nameable(target) {
+                    query.push(" AND (");
+                    scope.push(&mut query, &format!("x.{}", target.pk), target.key);
+                    push_or_held(&mut query, declared, layout, probe.field, pk);
+                    query.push(")");
+                }
+                query.push(")");
+            }
             Fact::Unique(field, text) => push_taken(&mut query, declared, field, text, pk),
         }
         query.push(")");
@@ -552,8 +564,8 @@ pub async fn look_up(
     Ok(LookedUp { wrong: wrong.into_iter().map(index).collect(), found })
 }
 
-/// `SELECT` the index of the first missing key. The keys are one parameter, since a request may name more of them than
-/// a statement may have parameters.
+/// `SELECT` the index of the first missing key, its last parenthesis left open. The keys are one parameter, since a request
+/// may name more of them than a statement may have parameters.
 fn push_missing(query: &mut Sql, target: &Target, keys: &[Reference]) {
     let (mut uuids, mut integers) = (Vec::new(), Vec::new());
     for key in keys {
@@ -568,9 +580,27 @@ fn push_missing(query: &mut Sql, target: &Target, keys: &[Reference]) {
         Key::Integer => query.bind(integers),
     };
     query.push(format_args!(
-        ") WITH ORDINALITY AS k (key, position) WHERE NOT EXISTS (SELECT 1 FROM {} x WHERE x.{} = k.key)",
+        ") WITH ORDINALITY AS k (key, position) WHERE NOT EXISTS (SELECT 1 FROM {} x WHERE x.{} = k.key",
         target.table, target.pk
     ));
+}
+
+/// `OR` the row `pk` holds the key already.
+fn push_or_held(
+    query: &mut Sql,
+    declared: &Declaration,
+    layout: &Layout,
+    field: &Field,
+    pk: Option<impl PrimaryKey>,
+) {
+    let Some(pk) = pk else { return };
+    let (table, holder, held) = match field.kind {
+        FieldKind::Many(_, through) => (layout.sql(through.table), through.holder, through.held),
+        _ if field.place == Place::Own => (declared.table.name.into(), declared.table.pk, field.column),
+        _ => return,
+    };
+    query.push(format_args!(" OR EXISTS (SELECT 1 FROM {table} h WHERE h.{held} = k.key AND h.{holder} = "));
+    query.bind(pk).push(")");
 }
 
 /// `SELECT` 0 if another row than `pk` has the text.

@@ -2,6 +2,7 @@
 
 use drf::action::{Method, Route, Success};
 use drf::field::{DefaultValue, Field};
+use drf::intake::Content;
 use drf::permission::Permission;
 use drf::rules;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::app::App;
 use crate::contract::stage_types::{self, StageType};
 use crate::contract::{messages, rules as authentik_rules};
 use crate::error::ApiError;
-use crate::views::{Action, Answer, Check, Context};
+use crate::views::{Action, Answer, Check, Context, Preparation};
 
 /// An email stage: sends a mail with a link.
 #[derive(Debug, Serialize, FromRow)]
@@ -35,6 +36,10 @@ pub struct EmailStage {
     recovery_cache_timeout: String,
 }
 
+const HOST: Field = Field::text("host").default(DefaultValue::Text("localhost")).filter();
+const PORT: Field = Field::integer("port").default(DefaultValue::Integer(25)).filter();
+const USERNAME: Field = Field::text("username").blank().default(DefaultValue::Text("")).filter();
+const PASSWORD: Field = Field::text("password").blank().default(DefaultValue::Text("")).write_only();
 const TEMPLATE: Field =
     Field::text("template").default(DefaultValue::Text("email/password_reset.html")).filter();
 
@@ -60,10 +65,10 @@ impl StageKind for EmailStage {
             "When enabled, global Email connection settings will be used and connection settings below will be \
              ignored.",
         ),
-        Field::text("host").default(DefaultValue::Text("localhost")).filter(),
-        Field::integer("port").default(DefaultValue::Integer(25)).filter(),
-        Field::text("username").blank().default(DefaultValue::Text("")).filter(),
-        Field::text("password").blank().default(DefaultValue::Text("")).write_only(),
+        HOST,
+        PORT,
+        USERNAME,
+        PASSWORD,
         Field::boolean("use_tls").default(DefaultValue::Boolean(false)).filter(),
         Field::boolean("use_ssl").default(DefaultValue::Boolean(false)).filter(),
         Field::integer("timeout").default(DefaultValue::Integer(10)).filter(),
@@ -93,6 +98,18 @@ impl StageKind for EmailStage {
         let may_name_one = matches!(action.method, Method::Post | Method::Put | Method::Patch);
         if may_name_one || action.route == TEMPLATES.declared.route {
             app.templates.refresh().await;
+        }
+    }
+
+    /// The stored password goes to the server and with the name that it was given for, and to no other.
+    fn prepare(preparation: &mut Preparation<'_, Stage<Self>>) {
+        let Some(stored) = preparation.row.map(Stage::own) else { return };
+        let draft = &mut *preparation.draft;
+        let elsewhere = draft.text(&HOST).is_some_and(|host| host != stored.host)
+            || draft.text(&USERNAME).is_some_and(|username| username != stored.username)
+            || matches!(draft.get(&PORT), Some(Content::Integer(port)) if *port != stored.port);
+        if elsewhere && draft.get(&PASSWORD).is_none() && preparation.context.app.settings.strict {
+            draft.set(&PASSWORD, Content::Text(String::new()));
         }
     }
 

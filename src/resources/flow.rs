@@ -80,8 +80,11 @@ pub const POLICY_ENGINE_MODE: Choices = Choices {
     values: &[("all", "all, all policies must pass"), ("any", "any, any policy must pass")],
 };
 
+/// Names and permissions.
+pub const MODEL: Model = Model { app_label: "authentik_flows", name: "Flow", model: "flow" };
 /// Flows as the target of foreign keys.
-pub const TARGET: Target = Target { table: "authentik_flows_flow", pk: "flow_uuid", key: Key::Uuid };
+pub const TARGET: Target =
+    Target { table: "authentik_flows_flow", pk: "flow_uuid", key: Key::Uuid, model: MODEL };
 /// What flows and bindings both extend.
 pub const POLICY_BINDING_MODEL: Parent = Parent {
     name: "authentik_policies_policybindingmodel",
@@ -236,7 +239,7 @@ impl Resource for Flow {
               WHERE e.cache_key ~>=~ ('public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '#') \
               AND e.cache_key ~<~ ('public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '$')) AS cache_count",
         ..Declaration::of(
-            Model { app_label: "authentik_flows", name: "Flow", model: "flow" },
+            MODEL,
             Table {
                 name: "authentik_flows_flow",
                 pk: "flow_uuid",

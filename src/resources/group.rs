@@ -18,6 +18,7 @@ use validator::Validate;
 use super::role::{self, HeldRole, Role};
 use super::used_by;
 use super::user::{self, PartialUser};
+use crate::auth::{ENABLE_SUPERUSER, Gift, Lack};
 use crate::authentik::Change;
 use crate::contract::messages;
 use crate::db::{Dictionary, Need, Sql};
@@ -28,13 +29,15 @@ use crate::views::{Action, Answer, Check, Context, Request, Resource};
 /// Names and permissions.
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "Group", model: "group" };
 /// Groups as the target of foreign keys.
-pub const TARGET: Target = Target { table: "authentik_core_group", pk: "group_uuid", key: Key::Uuid };
+pub const TARGET: Target =
+    Target { table: "authentik_core_group", pk: "group_uuid", key: Key::Uuid, model: MODEL };
 /// Groups by their key, for filters.
 pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
 /// Groups by their name, for filters.
 pub const BY_NAME: Rows = Rows { table: TARGET.table, column: "name" };
 /// Permissions on groups that a rule asks for, and no action.
-pub const PERMISSIONS: [&str; 2] = ["enable_group_superuser", "disable_group_superuser"];
+pub const PERMISSIONS: [&str; 2] = [ENABLE_SUPERUSER, DISABLE_SUPERUSER];
+const DISABLE_SUPERUSER: &str = "disable_group_superuser";
 
 /// A group.
 #[derive(Debug, Serialize, FromRow)]
@@ -95,14 +98,17 @@ const IS_SUPERUSER: Field = Field::boolean("is_superuser")
     .default(DefaultValue::Boolean(false))
     .filter()
     .help("Users added to this group will be superusers.");
-const PARENTS: Through = Through {
+const PARENTS: Field = Field::many("parents", &TARGET, &PARENTAGE);
+const USERS: Field = Field::many("users", &user::TARGET, &MEMBERS).emptied_by_put();
+const ROLES: Field = Field::many("roles", &role::TARGET, &HELD_ROLES);
+const PARENTAGE: Through = Through {
     table: "authentik_core_groupparentage",
     holder: "child_id",
     held: "parent_id",
     key: Some("uuid"),
 };
 const MEMBERS: Through = Through { table: "{user_groups}", holder: "group_id", held: "user_id", key: None };
-const ROLES: Through =
+const HELD_ROLES: Through =
     Through { table: "authentik_core_group_roles", holder: "group_id", held: "role_id", key: None };
 
 impl Resource for Group {
@@ -114,12 +120,12 @@ impl Resource for Group {
             Field::computed("num_pk", Schema::Integer),
             Field::text("name").required().filter().unique("Group with this name already exists."),
             IS_SUPERUSER,
-            Field::many("parents", &TARGET, &PARENTS),
+            PARENTS,
             Field::nested_list("parents_obj", "RelatedGroup", RELATED_GROUP).read_only().nullable(),
-            Field::many("users", &user::TARGET, &MEMBERS).emptied_by_put(),
+            USERS,
             Field::nested_list("users_obj", "PartialUser", PartialUser::FIELDS).read_only().nullable(),
             Field::dictionary("attributes").default(DefaultValue::EmptyObject),
-            Field::many("roles", &role::TARGET, &ROLES),
+            ROLES,
             Field::nested_list("roles_obj", "Role", role::FIELDS).read_only(),
             Field::nested_list("inherited_roles_obj", "Role", role::FIELDS).read_only().nullable(),
             Field::computed("children", Schema::Uuids),
@@ -188,16 +194,17 @@ impl Resource for Group {
     }
 
     async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
-        let Some(status) = input.is_superuser else { return Ok(()) };
-        if status == check.row.is_some_and(|group| group.is_superuser) {
-            return Ok(());
+        let was = check.row.is_some_and(|group| group.is_superuser);
+        let will_be = input.is_superuser.unwrap_or(was);
+        if will_be != was {
+            let codename = if will_be { ENABLE_SUPERUSER } else { DISABLE_SUPERUSER };
+            let pk = check.row.map(|group| group.pk.to_string()).unwrap_or_default();
+            if !check.context.caller.may_on(check.connection, &MODEL, codename, &pk).await? {
+                check.errors.add(&IS_SUPERUSER, messages::superuser_status(will_be));
+            }
         }
-        let codename = if status { "enable_group_superuser" } else { "disable_group_superuser" };
-        let pk = check.row.map(|group| group.pk.to_string()).unwrap_or_default();
-        if !check.context.caller.may_on(check.connection, &MODEL, codename, &pk).await? {
-            check.errors.add(&IS_SUPERUSER, messages::superuser_status(status));
-        }
-        Ok(())
+        // What a key gives is for those to know who may name it.
+        if check.errors.is_empty() { check_gifts(check, was && will_be).await } else { Ok(()) }
     }
 
     async fn attach(
@@ -236,6 +243,61 @@ impl Resource for Group {
         }
         Ok(())
     }
+}
+
+/// Nobody gives what they don't hold: a group above gives to the members of this one and those below it, a role too; a
+/// new member is given all that the group will be and have. `superusers`: the group makes superusers, and did before.
+async fn check_gifts(check: &mut Check<'_, Group>, superusers: bool) -> Result<(), ApiError> {
+    let context = check.context;
+    let (old_parents, old_roles) =
+        check.row.map_or((&[][..], &[][..]), |group| (&group.parents[..], &group.roles[..]));
+    let parents = check.draft.keys::<Uuid>(&PARENTS).unwrap_or_else(|| old_parents.to_vec());
+    let roles = check.draft.keys::<Uuid>(&ROLES).unwrap_or_else(|| old_roles.to_vec());
+    let new_parents: Vec<Uuid> = parents.iter().filter(|key| !old_parents.contains(key)).copied().collect();
+    let new_roles: Vec<Uuid> = roles.iter().filter(|key| !old_roles.contains(key)).copied().collect();
+    for (field, groups, roles) in [(&PARENTS, &new_parents[..], &[][..]), (&ROLES, &[], &new_roles)] {
+        if let Some(lack) = context.lacks(check.connection, Gift { groups, roles }).await? {
+            check.errors.add(field, lack.sentence());
+        }
+    }
+    let Some(users) = check.draft.keys::<i32>(&USERS).filter(|users| !users.is_empty()) else {
+        return Ok(());
+    };
+    let gift = Gift { groups: &parents, roles: &roles };
+    let lack = match (check.row, context.lacks(check.connection, gift).await?) {
+        (Some(group), None) if superusers => membership(context, check.connection, group.pk).await?,
+        (_, lack) => lack,
+    };
+    if let Some(lack) = lack
+        && any_stranger(context, check.connection, check.row, &users).await?
+    {
+        check.errors.add(&USERS, lack.sentence());
+    }
+    Ok(())
+}
+
+/// What of a membership the caller doesn't hold and so can't give.
+async fn membership(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    group: Uuid,
+) -> Result<Option<Lack>, ApiError> {
+    context.lacks(connection, Gift { groups: &[group], roles: &[] }).await
+}
+
+/// Whether any of these users isn't a member of the group as it is.
+async fn any_stranger(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    group: Option<&Group>,
+    users: &[i32],
+) -> Result<bool, ApiError> {
+    let Some(group) = group else { return Ok(!users.is_empty()) };
+    let mut query = Sql::new("SELECT EXISTS (SELECT 1 FROM unnest(");
+    query.bind(users).push(") AS n (id) WHERE NOT EXISTS (SELECT 1 FROM ");
+    query.push(context.app.database.layout.user_groups());
+    query.push(" m WHERE m.user_id = n.id AND m.group_id = ").bind(group.pk).push("))");
+    Ok(query.build_query_scalar().fetch_one(connection).await?)
 }
 
 /// The first five decimal digits of the key: what authentik uses as a group id in LDAP.
@@ -364,6 +426,12 @@ async fn change_membership(request: Request<'_>, group: Group, member: bool) -> 
     let (caller, view_user) = (context.caller, user::MODEL.codename(Verb::View));
     if !exists || !caller.may_on(connection, &user::MODEL, &view_user, &user.to_string()).await? {
         return Err(ApiError::not_found());
+    }
+    if member
+        && membership(context, connection, group.pk).await?.is_some()
+        && any_stranger(context, connection, Some(&group), &[*user]).await?
+    {
+        return Err(ApiError::PermissionDenied);
     }
     let table = context.app.database.layout.user_groups();
     let mut query = Sql::new("");

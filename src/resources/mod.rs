@@ -64,6 +64,7 @@ pub fn permissions() -> Vec<(Model, String)> {
     let mut permissions = Permissions(Vec::new());
     visit(&mut permissions);
     permissions.0.extend(group::PERMISSIONS.map(|codename| (group::MODEL, codename.to_owned())));
+    permissions.0.extend(role::PERMISSIONS.map(|codename| (role::MODEL, codename.to_owned())));
     permissions.0
 }
 

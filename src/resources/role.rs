@@ -2,14 +2,19 @@
 
 use drf::field::{Field, Fields, Key, Target};
 use drf::params::Rows;
+use drf::permission::Model;
 use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::db::Need;
 
+/// Names and permissions.
+pub const MODEL: Model = Model { app_label: "authentik_rbac", name: "Role", model: "role" };
+/// Permissions on roles that a rule asks for, and no action.
+pub const PERMISSIONS: [&str; 1] = ["view_role"];
 /// Roles as the target of foreign keys.
-pub const TARGET: Target = Target { table: "authentik_rbac_role", pk: "uuid", key: Key::Uuid };
+pub const TARGET: Target = Target { table: "authentik_rbac_role", pk: "uuid", key: Key::Uuid, model: MODEL };
 /// Roles by their key, for filters.
 pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
 /// Roles by their name, for filters.

@@ -11,6 +11,7 @@ use drf::rules;
 use drf::search::Searched;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -25,17 +26,18 @@ use crate::authentik::{Change, FlowPart, Written};
 use crate::contract::stage_types::{self, StageType};
 use crate::db::Sql;
 use crate::db::insert::{NewRows, Values};
-use crate::db::statements::Wanted;
+use crate::db::statements::{Restriction, Wanted};
 use crate::error::ApiError;
 use crate::views::used_by::Relation;
-use crate::views::{Action, Check, Context, Making, Resource, Save};
+use crate::views::{Action, Check, Context, Making, Preparation, Resource, Save};
 
 /// The base model: the names of all stages, and the permissions for bindings and `stages/all/`.
 pub const MODEL: Model = stage_types::BASE.model;
 /// The base table.
 pub const BASE: Parent = Parent { name: "authentik_flows_stage", pk: "stage_uuid", link: "stage_ptr_id" };
 /// Stages as the target of foreign keys.
-pub const TARGET: Target = Target { table: "authentik_flows_stage", pk: "stage_uuid", key: Key::Uuid };
+pub const TARGET: Target =
+    Target { table: "authentik_flows_stage", pk: "stage_uuid", key: Key::Uuid, model: MODEL };
 
 /// `component`
 pub const COMPONENT: Field = Field::computed("component", Schema::String);
@@ -116,6 +118,9 @@ pub trait StageKind: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'
         async {}
     }
 
+    /// See [`Resource::prepare`].
+    fn prepare(_preparation: &mut Preparation<'_, Stage<Self>>) {}
+
     /// See [`Resource::check`].
     fn check(
         _check: &mut Check<'_, Stage<Self>>,
@@ -134,6 +139,13 @@ pub struct Stage<K> {
     #[serde(flatten)]
     #[sqlx(flatten)]
     own: K,
+}
+
+impl<K> Stage<K> {
+    /// What its type adds.
+    pub fn own(&self) -> &K {
+        &self.own
+    }
 }
 
 /// The values with rules of their own: those of every stage, and those of its type.
@@ -191,6 +203,11 @@ impl<K: StageKind> Resource for Stage<K> {
 
     async fn before(app: &App, action: &drf::Action) {
         K::before(app, action).await;
+    }
+
+    async fn prepare(preparation: &mut Preparation<'_, Self>, _input: &Self::Input) -> Result<(), ApiError> {
+        K::prepare(preparation);
+        Ok(())
     }
 
     async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
@@ -309,6 +326,7 @@ async fn flow_set_of_new<K: StageKind>(
     stage: Uuid,
     items: &[FlowSetItem],
 ) -> Result<NewRows, ApiError> {
+    refuse_unseen(making.context, making.connection, items, making.found, &[]).await?;
     let flows = flows_of(making.context, making.connection, items, making.found).await?;
     require_on_bindings(making.context, Verb::Add)?;
     let flows = items.iter().filter_map(|item| flows.get(item.slug.as_str()).copied());
@@ -330,6 +348,7 @@ async fn replace_flow_set<K: StageKind>(
             .bind(save.pk)
             .fetch_all(&mut *save.connection)
             .await?;
+    refuse_unseen(context, save.connection, items, save.found, &bound).await?;
     let flows = flows_of(context, save.connection, items, save.found).await?;
     let mut taken: HashSet<Uuid> = bound.iter().copied().collect();
     let named = items.iter().filter_map(|item| flows.get(item.slug.as_str()).copied());
@@ -349,6 +368,44 @@ async fn replace_flow_set<K: StageKind>(
 fn require_on_bindings(context: Context<'_>, verb: Verb) -> Result<(), ApiError> {
     let model = flow_stage_binding::MODEL;
     context.caller.require(&model, &model.codename(verb))
+}
+
+/// A flow that the caller may not view, and that isn't bound already, can't be bound: the answer would show it. It is
+/// answered as `POST /flows/instances/` answers a slug that is taken, and to those who couldn't make a flow or bind it as
+/// one that doesn't exist.
+///
+/// # Errors
+/// 400 or 403.
+async fn refuse_unseen(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    items: &[FlowSetItem],
+    found: &HashMap<String, Uuid>,
+    bound: &[Uuid],
+) -> Result<(), ApiError> {
+    let caller = context.caller;
+    let Some(scope) = context.nameable(&flow::TARGET) else { return Ok(()) };
+    let named: Vec<Uuid> = found.values().filter(|flow| !bound.contains(flow)).copied().collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let mut query = Sql::new("SELECT x.flow_uuid FROM authentik_flows_flow x WHERE x.flow_uuid = ANY(");
+    query.bind(&named).push(") AND ");
+    scope.push(&mut query, "x.flow_uuid", flow::TARGET.key);
+    let seen: Vec<Uuid> = query.build_query_scalar().fetch_all(&mut *connection).await?;
+    let is_unseen = |item: &FlowSetItem| {
+        found.get(&item.slug).is_some_and(|flow| named.contains(flow) && !seen.contains(flow))
+    };
+    if !items.iter().any(is_unseen) {
+        return Ok(());
+    }
+    caller.require(&flow::MODEL, &flow::MODEL.codename(Verb::Add))?;
+    caller.require(&flow_stage_binding::MODEL, &flow_stage_binding::MODEL.codename(Verb::Add))?;
+    let taken = flow::SLUG.unique.unwrap_or_default();
+    let errors = items
+        .iter()
+        .map(|item| if is_unseen(item) { json!({ flow::SLUG.name: [taken] }) } else { json!({}) });
+    Err(ApiError::Validation(json!({ FLOW_SET.name: errors.collect::<Vec<_>>() })))
 }
 
 /// The flows that entries name, by slug: those that were found, and those that are created now, with one statement.

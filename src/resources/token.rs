@@ -10,7 +10,7 @@ use drf::permission::{Model, Permission};
 use drf::search::Searched;
 use drf::{rules, time};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use serde_with::rust::double_option;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -169,12 +169,14 @@ impl Resource for Token {
             preparation.draft.set(&INTENT_FIELD, Content::Text(intent.clone()));
             preparation.draft.set(&KEY, Content::Text(bootstrap::generate_key()));
             if !caller.superuser {
-                let expiring = tokens_expire(preparation.connection, caller.id).await?;
-                preparation.draft.set(&EXPIRING, Content::Boolean(expiring));
+                let own = own_attributes(preparation.connection, caller.id).await?;
+                preparation.draft.set(&EXPIRING, Content::Boolean(tokens_expire(&own.0)));
             }
         }
         let expires = match input.expires {
-            // The life of an API token isn't the client's to choose.
+            // What an API token has stays, such as what the command line gave.
+            asked if intent == API && row.is_some_and(|token| keeps_expiry(token, asked)) => return Ok(()),
+            // Its life isn't the client's to choose.
             _ if intent == API => None,
             Some(expires) => expires,
             None => row.and_then(|token| token.expires),
@@ -192,8 +194,13 @@ impl Resource for Token {
 
     async fn check(check: &mut Check<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
         let (intent, user) = (intent(check.row, input), user(check.row, input, check.context.caller));
-        if check.mode != Mode::Create && input.user.flatten().is_some_and(|asked| asked != user) {
+        let asks_for_another = input.user.flatten().is_some_and(|asked| asked != user);
+        if check.mode != Mode::Create && asks_for_another && !check.errors.has(&USER) {
             check.errors.add(&USER, messages::TOKEN_USER);
+        }
+        let strict = check.context.app.settings.strict;
+        if strict && sets_managed(check) && !check.errors.has(&MANAGED) {
+            check.errors.add(&MANAGED, messages::MANAGED);
         }
         if !check.errors.is_empty() {
             return Ok(());
@@ -201,6 +208,12 @@ impl Resource for Token {
         if input.intent.is_some() && !matches!(intent, API | APP_PASSWORD) {
             check.errors.add(&INTENT_FIELD, messages::invalid_intent(intent));
             return Ok(());
+        }
+        if check.draft.get(&EXPIRING) == Some(&Content::Boolean(false))
+            && check.row.is_some_and(|token| token.expiring)
+            && !may_be_unending(check.context, check.connection).await?
+        {
+            check.errors.add(&EXPIRING, messages::UNENDING_TOKEN);
         }
         if let (APP_PASSWORD, Some(Some(expires))) = (intent, input.expires) {
             let latest = latest_expiry(check.context, check.connection, user).await?;
@@ -224,6 +237,23 @@ impl Resource for Token {
     }
 }
 
+/// Whether a request leaves the expiry of an API token as it is: it asks for none, or for the one that there is. A
+/// token that never ended and shall now has none.
+fn keeps_expiry(token: &Token, asked: Option<Option<DateTime<Utc>>>) -> bool {
+    token.intent == API && token.expires.is_some() && asked.is_none_or(|asked| asked == token.expires)
+}
+
+/// Whether a request says which part of authentik looks after the token: for nobody to say of one that is there, and for
+/// superusers of a new one.
+fn sets_managed(check: &Check<'_, Token>) -> bool {
+    let Some(asked) = check.draft.get(&MANAGED) else { return false };
+    let asked = if let Content::Text(text) = asked { Some(text) } else { None };
+    match check.row {
+        Some(token) => asked != token.managed.as_ref(),
+        None => asked.is_some() && !check.context.caller.superuser,
+    }
+}
+
 /// Whose token it is: superusers make tokens for others; nobody gives one away.
 fn user(row: Option<&Token>, input: &TokenInput, caller: &Caller) -> i32 {
     match row {
@@ -237,10 +267,21 @@ fn intent<'a>(row: Option<&'a Token>, input: &'a TokenInput) -> &'a str {
     input.intent.as_deref().or(row.map(|token| token.intent.as_str())).unwrap_or(API)
 }
 
-/// Whether the tokens that a user makes expire: unless an attribute says that they don't.
-async fn tokens_expire(connection: &mut PgConnection, user: i32) -> Result<bool, ApiError> {
-    let attributes = own_attributes(connection, user).await?;
-    Ok(attributes.0.get("goauthentik.io/user/token-expires") != Some(&Value::Bool(false)))
+/// Whether the tokens that the user with these attributes makes expire: unless one says that they don't.
+pub fn tokens_expire(attributes: &Map<String, Value>) -> bool {
+    attributes.get("goauthentik.io/user/token-expires") != Some(&Value::Bool(false))
+}
+
+/// Whether the caller may let a token live without end: a superuser, and whose own tokens do.
+///
+/// # Errors
+/// The database failed.
+pub async fn may_be_unending(context: Context<'_>, connection: &mut PgConnection) -> Result<bool, ApiError> {
+    let caller = context.caller;
+    if caller.superuser || !context.app.settings.strict {
+        return Ok(true);
+    }
+    Ok(!tokens_expire(&own_attributes(connection, caller.id).await?.0))
 }
 
 /// # Errors

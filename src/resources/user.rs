@@ -19,7 +19,8 @@ use uuid::Uuid;
 use validator::Validate;
 
 use super::role::{self, HeldRole, Role};
-use super::{group, me, used_by};
+use super::{group, me, token, used_by};
+use crate::auth::Gift;
 use crate::contract::messages;
 use crate::contract::rules as authentik_rules;
 use crate::db::{Dictionary, Layout, Need, Sql, bootstrap, statements};
@@ -30,7 +31,7 @@ use crate::views::{Action, Check, Context, Preparation, Resource, Save};
 /// Names and permissions.
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "User", model: "user" };
 /// Users as the target of foreign keys.
-pub const TARGET: Target = Target { table: "authentik_core_user", pk: "id", key: Key::Integer };
+pub const TARGET: Target = Target { table: "authentik_core_user", pk: "id", key: Key::Integer, model: MODEL };
 
 /// Users by their key, for filters.
 pub const BY_PK: Rows = Rows { table: TARGET.table, column: TARGET.pk };
@@ -204,8 +205,12 @@ const UUID: Field = Field::uuid("uuid").read_only().filter();
 const PASSWORD_CHANGE_DATE: Field = Field::datetime("password_change_date").read_only();
 const LAST_UPDATED: Field = Field::datetime("last_updated").read_only().filter();
 const PASSWORD: Field = Field::text("password").max_length(128).internal();
-const GROUPS: Through = Through { table: "{user_groups}", holder: "user_id", held: "group_id", key: None };
-const ROLES: Through =
+const GROUPS: Field = Field::many("groups", &group::TARGET, &MEMBERSHIPS).emptied_by_put();
+const ROLES: Field = Field::many("roles", &role::TARGET, &HELD_ROLES).emptied_by_put();
+const ATTRIBUTES: Field = Field::dictionary("attributes").default(DefaultValue::EmptyObject);
+const MEMBERSHIPS: Through =
+    Through { table: "{user_groups}", holder: "user_id", held: "group_id", key: None };
+const HELD_ROLES: Through =
     Through { table: "authentik_core_user_roles", holder: "user_id", held: "role_id", key: None };
 
 /// The fields.
@@ -217,9 +222,9 @@ pub const FIELDS: Fields = Fields::new(&[
     Field::datetime("last_login").nullable().default(DefaultValue::Null).filter(),
     DATE_JOINED,
     Field::computed("is_superuser", Schema::Boolean),
-    Field::many("groups", &group::TARGET, &GROUPS).emptied_by_put(),
+    GROUPS,
     Field::nested_list("groups_obj", "PartialGroup", PARTIAL_GROUP).read_only().nullable(),
-    Field::many("roles", &role::TARGET, &ROLES).emptied_by_put(),
+    ROLES,
     Field::nested_list("roles_obj", "Role", role::FIELDS).read_only().nullable(),
     Field::email("email")
         .blank()
@@ -228,7 +233,7 @@ pub const FIELDS: Fields = Fields::new(&[
         .filter()
         .label("Email address"),
     Field::computed("avatar", Schema::String),
-    Field::dictionary("attributes").default(DefaultValue::EmptyObject),
+    ATTRIBUTES,
     Field::computed("uid", Schema::String),
     Field::text("path").default(DefaultValue::Text("users")).filter(),
     TYPE,
@@ -353,7 +358,8 @@ impl Resource for User {
             }
             _ => {}
         }
-        Ok(())
+        // What a key gives is for those to know who may name it.
+        if check.errors.is_empty() { check_gifts(check).await } else { Ok(()) }
     }
 
     async fn saved(save: &mut Save<'_, Self>, _input: &Self::Input) -> Result<(), ApiError> {
@@ -392,6 +398,29 @@ impl Resource for User {
     ) -> Result<(), ApiError> {
         context.trace.logged_out(connection, row.pk).await
     }
+}
+
+/// Nobody gives what they don't hold: not by a group, not by a role, and not by the attribute that lets tokens live on.
+async fn check_gifts(check: &mut Check<'_, User>) -> Result<(), ApiError> {
+    let new = |field, held: &[Uuid]| {
+        let keys = check.draft.keys::<Uuid>(field).unwrap_or_default();
+        keys.into_iter().filter(|key| !held.contains(key)).collect::<Vec<_>>()
+    };
+    let groups = new(&GROUPS, check.row.map_or(&[], |user| &user.groups));
+    let roles = new(&ROLES, check.row.map_or(&[], |user| &user.roles));
+    for (field, groups, roles) in [(&GROUPS, &groups[..], &[][..]), (&ROLES, &[], &roles)] {
+        if let Some(lack) = check.context.lacks(check.connection, Gift { groups, roles }).await? {
+            check.errors.add(field, lack.sentence());
+        }
+    }
+    if let Some(Content::Dictionary(attributes)) = check.draft.get(&ATTRIBUTES)
+        && !token::tokens_expire(attributes)
+        && check.row.is_none_or(|user| token::tokens_expire(&user.attributes.0))
+        && !token::may_be_unending(check.context, check.connection).await?
+    {
+        check.errors.add(&ATTRIBUTES, messages::UNENDING_TOKEN);
+    }
+    Ok(())
 }
 
 /// A group that a user is in, directly or through a group below it.

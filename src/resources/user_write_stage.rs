@@ -5,9 +5,12 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::group;
-use super::stage::{self, NoInput, StageKind};
+use super::stage::{self, NoInput, Stage, StageKind};
 use super::user::USER_TYPE;
+use crate::auth::Gift;
 use crate::contract::stage_types::{self, StageType};
+use crate::error::ApiError;
+use crate::views::Check;
 use drf::field::{Choices, DefaultValue, Field};
 use drf::params::Filter;
 
@@ -32,6 +35,13 @@ pub struct UserWriteStage {
     user_path_template: String,
 }
 
+const CREATE_USERS_GROUP: Field =
+    Field::foreign_key("create_users_group", "create_users_group_id", &group::TARGET)
+        .nullable()
+        .default(DefaultValue::Null)
+        .filter()
+        .help("Optionally add newly created users to this group.");
+
 impl StageKind for UserWriteStage {
     const TYPE: StageType = stage_types::USER_WRITE;
     const PATH: &'static str = "/stages/user_write/";
@@ -45,15 +55,23 @@ impl StageKind for UserWriteStage {
             .default(DefaultValue::Boolean(false))
             .filter()
             .help("When set, newly created users are inactive and cannot login."),
-        Field::foreign_key("create_users_group", "create_users_group_id", &group::TARGET)
-            .nullable()
-            .default(DefaultValue::Null)
-            .filter()
-            .help("Optionally add newly created users to this group."),
+        CREATE_USERS_GROUP,
         Field::choice("user_type", &USER_TYPE).default(DefaultValue::Text("external")).filter(),
         Field::text("user_path_template").blank().default(DefaultValue::Text("")).filter(),
     ];
     const KEY: &'static str = "A UUID string identifying this User Write Stage.";
     const FILTERS: &'static [Filter] = &[stage::STAGE_UUID];
     type Input = NoInput;
+
+    /// The stage gives memberships, so nobody names a group that gives more than they hold.
+    async fn check(check: &mut Check<'_, Stage<Self>>, _input: &NoInput) -> Result<(), ApiError> {
+        let named = check.draft.keys::<Uuid>(&CREATE_USERS_GROUP).and_then(|mut keys| keys.pop());
+        let held = check.row.and_then(|stage| stage.own().create_users_group);
+        let Some(group) = named.filter(|_| named != held && check.errors.is_empty()) else { return Ok(()) };
+        let gift = Gift { groups: &[group], roles: &[] };
+        if let Some(lack) = check.context.lacks(check.connection, gift).await? {
+            check.errors.add(&CREATE_USERS_GROUP, lack.sentence());
+        }
+        Ok(())
+    }
 }

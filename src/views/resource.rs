@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use drf::Declaration;
 use drf::errors::FieldErrors;
+use drf::field::Target;
 use drf::intake::{Draft, Mode};
 use drf::params::Query;
 use serde::Serialize;
@@ -19,7 +20,7 @@ use validator::Validate;
 use super::Action;
 use super::used_by::Relation;
 use crate::app::App;
-use crate::auth::{Caller, Scope};
+use crate::auth::{Caller, Gift, Lack, Scope};
 use crate::authentik::{Change, FlowPart, Trace, Written};
 use crate::db::insert::NewRows;
 use crate::db::proof::Seen;
@@ -176,6 +177,23 @@ impl Context<'_> {
     pub fn default_expiry(&self) -> DateTime<Utc> {
         let tenant = self.caller.tenant.default_token_duration();
         self.app.clock.after(tenant.unwrap_or(self.app.settings.default_token_duration))
+    }
+
+    /// Which rows a body may name; `None` for all.
+    pub fn nameable(self, target: &Target) -> Option<Scope> {
+        if self.app.settings.strict { self.caller.nameable(target, &self.app.database.layout) } else { None }
+    }
+
+    /// What of a gift the caller doesn't hold, where that counts.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn lacks(
+        self,
+        connection: &mut PgConnection,
+        gift: Gift<'_>,
+    ) -> Result<Option<Lack>, ApiError> {
+        if self.app.settings.strict { self.caller.lacks(connection, gift).await } else { Ok(None) }
     }
 
     /// The trace of what happened to this row.

@@ -49,10 +49,12 @@ pub(super) async fn validate<R: Resource>(
             .filter(|probe| !errors.has(probe.field))
             .collect();
         let pk = row.map(Resource::pk);
+        let layout = &context.app.database.layout;
+        let nameable = |target: &_| context.nameable(target);
         // Nothing is locked for what can't be written.
         let wanted = if errors.is_empty() { R::wanted(&input) } else { None };
         let LookedUp { wrong, found } =
-            statements::look_up(connection, R::DECLARATION, &probes, pk, wanted).await?;
+            statements::look_up(connection, R::DECLARATION, layout, &probes, pk, wanted, nameable).await?;
         for (probe, wrong) in probes.iter().zip(wrong) {
             let Some(index) = wrong else { continue };
             let sentence = match &probe.fact {

@@ -1,10 +1,14 @@
 //! Who gets in, and who may do what.
 
 use chrono::Duration;
+use drf::action::{Action, Method};
+use drf::permission::{Permission, Verb};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE};
+use crate::support::{
+    Answer, Client, Declared, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE, declared,
+};
 
 const RESOURCES: [(&str, &str); 4] = [
     (EMAIL, "EmailStage"),
@@ -134,6 +138,162 @@ async fn every_request(app: &TestApp, client: &Client, list: &str, pk: &str) -> 
         client.send("OPTIONS", list, &[], "").await,
         client.delete(&object).await,
     ]
+}
+
+/// What an action answers to somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reply {
+    /// It is done, or the body is looked at.
+    Done,
+    /// 403 with this sentence.
+    Refused(&'static str),
+    /// 404: they see others of its kind, but not this one.
+    NotFound,
+}
+
+/// Somebody, and what they see and may, as the declarations say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Persona {
+    Anonymous,
+    /// A key that opens nothing: unknown, expired, of an inactive user, of another intent.
+    Wrong(&'static str),
+    /// No permission.
+    Plain,
+    /// May view all of the model, and nothing else.
+    Viewer,
+    /// May view the object, and nothing else.
+    SeesObject,
+    /// May view the object and do the action to it.
+    Granted,
+    /// The permission of the action alone, on all of the model.
+    Single,
+    /// That, and the right to view all.
+    Permitted,
+    /// Every permission of the model but the one of the action.
+    AllOthers,
+    Superuser,
+}
+
+impl Persona {
+    const ALL: [Self; 13] = [
+        Self::Anonymous,
+        Self::Wrong("no-such-token"),
+        Self::Wrong("expired"),
+        Self::Wrong("inactive"),
+        Self::Wrong("apppw"),
+        Self::Plain,
+        Self::Viewer,
+        Self::SeesObject,
+        Self::Granted,
+        Self::Single,
+        Self::Permitted,
+        Self::AllOthers,
+        Self::Superuser,
+    ];
+
+    async fn enter(self, app: &TestApp, resource: &Declared, action: &Action, pk: &str) -> Client {
+        let view: &str = resource.model.codename(Verb::View).leak();
+        let asked = action.permission.codename(&resource.model).map(|codename| &*codename.leak());
+        let with = |first: &[&'static str]| first.iter().copied().chain(asked).collect::<Vec<_>>();
+        match self {
+            Self::Anonymous => app.anonymous(),
+            Self::Wrong(key) => app.bearer(key),
+            Self::Plain => app.someone_who_may(&[]).await,
+            Self::Viewer => app.someone_who_may(&[view]).await,
+            Self::SeesObject => app.granted(&[view], pk).await,
+            Self::Granted => app.granted(&with(&[view]), pk).await,
+            Self::Single => app.someone_who_may(&with(&[])).await,
+            Self::Permitted => app.someone_who_may(&with(&[view])).await,
+            Self::AllOthers => {
+                let verbs = Verb::ALL.map(|verb| &*resource.model.codename(verb).leak());
+                let extra = resource.actions.iter().filter_map(|action| match action.permission {
+                    Permission::Codename(codename) => Some(codename),
+                    _ => None,
+                });
+                let others: std::collections::BTreeSet<&str> = verbs.into_iter().chain(extra).collect();
+                let others: Vec<_> = others.into_iter().filter(|codename| Some(*codename) != asked).collect();
+                app.someone_who_may(&others).await
+            }
+            Self::Superuser => app.admin(),
+        }
+    }
+
+    /// Whether they see the object.
+    fn sees(self) -> bool {
+        matches!(
+            self,
+            Self::Viewer
+                | Self::SeesObject
+                | Self::Granted
+                | Self::Permitted
+                | Self::AllOthers
+                | Self::Superuser
+        )
+    }
+
+    fn expected(self, resource: &Declared, action: &Action) -> Reply {
+        let detail = action.route.detail;
+        // Everybody sees their own tokens.
+        let sees_others = resource.path == "/core/tokens/";
+        match self {
+            Self::Anonymous => return Reply::Refused(if detail { DENIED } else { NOT_AUTHENTICATED }),
+            Self::Wrong(_) => return Reply::Refused(INVALID_TOKEN),
+            Self::Superuser => return Reply::Done,
+            _ => {}
+        }
+        if detail && !self.sees() {
+            return if sees_others { Reply::NotFound } else { Reply::Refused(DENIED) };
+        }
+        let held = match action.permission {
+            Permission::Open | Permission::Public | Permission::Authenticated => true,
+            Permission::View => detail || self.sees() || sees_others,
+            // A permission on an object is none on the list.
+            Permission::Model(_) | Permission::Codename(_) => {
+                matches!(self, Self::Single | Self::Permitted) || (self == Self::Granted && detail)
+            }
+        };
+        if held { Reply::Done } else { Reply::Refused(DENIED) }
+    }
+}
+
+/// Every persona and every declared action: a new action is in the table from the moment it is declared.
+#[tokio::test]
+async fn every_persona_gets_the_answer_that_an_actions_declaration_says() {
+    let app = TestApp::new().await;
+    let mut cells = 0;
+    for resource in declared() {
+        let mut row = app.row(&resource, app.fresh()).await;
+        for action in &resource.actions {
+            for persona in Persona::ALL {
+                let pk = row["pk"].as_str().map_or(row["pk"].to_string(), str::to_owned);
+                let client = persona.enter(&app, &resource, action, &pk).await;
+                let (method, path) = (action.method, resource.place_of(action, &row));
+                let expected = persona.expected(&resource, action);
+                let writes_nothing = method != Method::Get && expected != Reply::Done;
+                let before = if writes_nothing { Some(app.contents().await) } else { None };
+                let answer = client.send_json(method.name(), &path, &json!({})).await;
+                let cell = format!("{persona:?}: {answer}");
+                match expected {
+                    Reply::Done => {
+                        let fine = [200, 201, 204, 400].contains(&answer.status);
+                        assert!(fine && (method != Method::Get || answer.status == 200), "{cell}");
+                    }
+                    Reply::Refused(sentence) => {
+                        assert_eq!((answer.status, answer.json()), (403, detail(sentence)), "{cell}");
+                    }
+                    Reply::NotFound => assert_eq!(answer.status, 404, "{cell}"),
+                }
+                if let Some(before) = before {
+                    assert_eq!(app.contents().await, before, "a refusal writes nothing: {cell}");
+                }
+                if answer.status == 204 {
+                    row = app.row(&resource, app.fresh()).await;
+                }
+                cells += 1;
+            }
+        }
+    }
+    assert!(cells >= 70 * Persona::ALL.len(), "{cells} cells");
 }
 
 #[tokio::test]

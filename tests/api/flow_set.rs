@@ -256,7 +256,7 @@ async fn rights_are_needed_only_for_what_changes() {
     somebody.patch(&format!("{EMAIL}{stage}/"), body).await.status(200);
     stage_with(&somebody, "without flows", &[]).await;
 
-    let binder = app.someone_who_may(&["add_emailstage", "add_flowstagebinding"]).await;
+    let binder = app.someone_who_may(&["add_emailstage", "add_flowstagebinding", "view_flow"]).await;
     stage_with(&binder, "second", &["bound"]).await;
 }
 

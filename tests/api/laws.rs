@@ -26,18 +26,21 @@ const FOLLOWERS: &[(&str, &[&str])] = &[
     ("background", &["background_url", "background_themed_urls"]),
     ("flow", &["flow_obj"]),
     ("groups", &["groups_obj"]),
+    ("host", &["password"]), // which is for the server and the name that it was given for
     ("intent", &["expires"]),
     ("name", &["avatar"]),
     ("parents", &["parent", "parent_name"]),
+    ("port", &["password"]),
     ("roles", &["roles_obj"]),
     ("slug", &["export_url"]),
     ("stage", &["stage_obj"]),
     ("target", &["stage_obj"]), // which shows the flows of the stage
+    ("username", &["password"]),
     ("users", &["users_obj"]),
 ];
 
 /// What only POST may say.
-const FIXED: &[(&str, &str)] = &[("Token", "user")];
+pub const FIXED: &[(&str, &str)] = &[("Token", "managed"), ("Token", "user")];
 
 fn listed_for<'t>(table: &'t [(&str, &[&str])], name: &str) -> &'t [&'t str] {
     table.iter().find(|(key, _)| *key == name).map_or(&[], |(_, names)| names)
@@ -408,7 +411,8 @@ async fn null_and_blank_are_refused_where_the_declaration_says_so() {
         target.nothing_was_written().await;
 
         let row = resource.path_of(&target.row);
-        for field in resource.writable().filter(|field| field.nullable) {
+        let fixed = |field: &&Field| FIXED.contains(&(resource.model.name, field.name));
+        for field in resource.writable().filter(|field| field.nullable && !fixed(field)) {
             app.admin().patch(&row, json!({ field.name: null })).await.status(200);
         }
         for field in resource.writable().filter(|field| field.blank) {

@@ -9,6 +9,7 @@
 mod access;
 mod attributes;
 mod bad_input;
+mod climbing;
 mod compatibility;
 mod conformance;
 mod documents;
@@ -19,6 +20,7 @@ mod faults;
 mod filters;
 mod flat;
 mod flow_set;
+mod giving;
 mod groups;
 mod http;
 mod invitations;

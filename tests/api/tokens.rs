@@ -34,8 +34,14 @@ async fn superusers_make_tokens_for_others_and_nobody_else_does() {
     let (admin, plain) = (app.admin().user_id().await, app.plain().user_id().await);
     let made = app.admin().post(TOKENS, json!({ "identifier": "one", "user": plain })).await.status(201);
     assert_eq!(made.json()["user"], plain);
-    let made = app.plain().post(TOKENS, json!({ "identifier": "two", "user": admin })).await.status(201);
+    // A name that they may not view is no user's; another one is passed over.
+    let refusal = json!({ "user": [format!("Invalid pk \"{admin}\" - object does not exist.")] });
+    app.plain().post(TOKENS, json!({ "identifier": "two", "user": admin })).await.is(400, refusal);
+    let made = app.plain().post(TOKENS, json!({ "identifier": "two", "user": plain })).await.status(201);
     assert_eq!(made.json()["user"], plain);
+    let seeing = app.someone_who_may(&["view_user"]).await;
+    let made = seeing.post(TOKENS, json!({ "identifier": "three", "user": admin })).await.status(201);
+    assert_eq!(made.json()["user"], seeing.user_id().await);
 }
 
 #[tokio::test]
@@ -43,8 +49,11 @@ async fn a_token_stays_with_its_user() {
     let app = TestApp::new().await;
     let (admin, plain) = (app.admin().user_id().await, app.plain().user_id().await);
     let token = create(&app.plain(), json!({})).await;
+    let refusal = json!({ "user": [format!("Invalid pk \"{admin}\" - object does not exist.")] });
+    app.plain().patch(&at(&token), json!({ "user": admin })).await.is(400, refusal);
     let refusal = json!({ "user": ["User cannot be changed"] });
-    for client in [app.admin(), app.plain()] {
+    let seeing = app.someone_who_may(&["view_token", "change_token", "view_user"]).await;
+    for client in [app.admin(), seeing] {
         client.patch(&at(&token), json!({ "user": admin })).await.is(400, refusal.clone());
         client.put(&at(&token), with("a-token", json!({ "user": admin }))).await.is(400, refusal.clone());
         let kept = client.patch(&at(&token), json!({ "user": plain, "description": "x" })).await.status(200);
@@ -64,10 +73,98 @@ async fn the_life_of_an_api_token_is_not_the_clients_to_choose() {
         let changed = app.plain().patch(&at(&token), change).await.status(200).json();
         assert_eq!(changed["expires"], IN_HALF_AN_HOUR);
     }
-    // Every write begins it anew, as in authentik.
-    app.token_of_admin("long", chrono::Duration::days(90)).await;
-    let changed = app.admin().patch("/core/tokens/long/", json!({ "description": "x" })).await.status(200);
-    assert_eq!(changed.json()["expires"], IN_HALF_AN_HOUR);
+}
+
+/// authentik begins it anew with every write, which takes a token's life that the command line gave.
+#[tokio::test]
+async fn a_write_that_asks_for_no_other_expiry_leaves_that_of_an_api_token() {
+    for strict in [true, false] {
+        let app = TestApp::with(|settings| settings.strict = strict).await;
+        app.token_of_admin("long", chrono::Duration::days(1)).await;
+        let path = "/core/tokens/long/";
+        let shown = app.admin().get(path).await.status(200).json();
+        assert_eq!(shown["expires"], "2026-03-05T05:06:07.000008Z");
+        for (method, change) in [
+            ("PATCH", json!({})),
+            ("PATCH", json!({ "description": "x" })),
+            ("PATCH", json!({ "intent": "api", "expiring": true })),
+            ("PATCH", json!({ "expires": shown["expires"] })),
+            ("PUT", json!({ "identifier": "long" })),
+            ("PUT", shown.clone()),
+        ] {
+            let changed = app.admin().send_json(method, path, &change).await.status(200).json();
+            assert_eq!(changed["expires"], shown["expires"], "{method} {change}");
+        }
+        // Asked for another one, it gets the default, as in authentik.
+        let changed = app.admin().patch(path, json!({ "expires": IN_A_DAY })).await.status(200).json();
+        assert_eq!(changed["expires"], IN_HALF_AN_HOUR);
+        // One that never ended has none to keep.
+        let changed =
+            app.admin().patch("/core/tokens/viewer/", json!({ "expiring": true })).await.status(200);
+        assert_eq!(changed.json()["expires"], IN_HALF_AN_HOUR);
+    }
+}
+
+#[rstest]
+#[case::an_api_token("api")]
+#[case::an_app_password("app_password")]
+#[tokio::test]
+async fn a_token_is_made_unending_by_those_who_may_make_unending_ones(#[case] intent: &str) {
+    let forever = json!({ "expiring": false });
+    let refusal = json!({ "expiring": ["User does not have permission to make tokens that never expire."] });
+    for strict in [true, false] {
+        let app = TestApp::with(|settings| settings.strict = strict).await;
+        let token = create(&app.plain(), json!({ "intent": intent })).await;
+        let editor = app.someone_who_may(&["view_token", "change_token"]).await;
+        for (client, method) in [(app.plain(), "PATCH"), (app.plain(), "PUT"), (editor, "PATCH")] {
+            let body = with("a-token", forever.clone());
+            let answer = client.send_json(method, &at(&token), &body).await;
+            if strict {
+                answer.is(400, refusal.clone());
+            } else {
+                assert_eq!(answer.status(200).json()["expiring"], false);
+                client.patch(&at(&token), json!({ "expiring": true })).await.status(200);
+            }
+        }
+        // It stays one for whoever writes back what they read.
+        let shown = app.admin().patch(&at(&token), forever.clone()).await.status(200).json();
+        assert_eq!(app.plain().put(&at(&token), shown).await.status(200).json()["expiring"], false);
+
+        let attributes = json!({ "goauthentik.io/user/token-expires": false });
+        set_attributes(&app, "authentik_core_user", "username", "plain", attributes).await;
+        for expiring in [true, false] {
+            app.plain().patch(&at(&token), json!({ "expiring": expiring })).await.status(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_says_who_manages_a_token() {
+    let managed = json!({ "managed": "goauthentik.io/outpost/x" });
+    let refusal = json!({ "managed": ["Managed cannot be set"] });
+    for strict in [true, false] {
+        let app = TestApp::with(|settings| settings.strict = strict).await;
+        let token = create(&app.plain(), json!({})).await;
+        for client in [app.admin(), app.plain()] {
+            let answer = client.patch(&at(&token), managed.clone()).await;
+            let body = with("a-token", managed.clone());
+            let replaced = client.put(&at(&token), body).await;
+            if strict {
+                answer.is(400, refusal.clone());
+                replaced.is(400, refusal.clone());
+            } else {
+                assert_eq!(answer.status(200).json()["managed"], managed["managed"]);
+                client.patch(&at(&token), json!({ "managed": null })).await.status(200);
+            }
+        }
+        let answer = app.plain().post(TOKENS, with("two", managed.clone())).await;
+        assert_eq!(answer.status, if strict { 400 } else { 201 }, "{answer}");
+        if strict {
+            let token = app.admin().post(TOKENS, with("two", managed.clone())).await.status(201).json();
+            app.admin().put(&at(&token), token.clone()).await.status(200);
+            app.admin().patch(&at(&token), json!({ "managed": null })).await.is(400, refusal.clone());
+        }
+    }
 }
 
 #[rstest]

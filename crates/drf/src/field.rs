@@ -2,6 +2,7 @@
 //! the `OPTIONS` answer all follow from it.
 
 use super::messages;
+use super::permission::Model;
 
 /// A version of the API that a server speaks: any number that grows with it. What it stands for is the server's to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,8 @@ pub struct Target {
     pub pk: &'static str,
     /// The type of that key.
     pub key: Key,
+    /// The model of its rows: who may view them may name them.
+    pub model: Model,
 }
 
 /// The table between two others that holds a many-to-many field.
