@@ -373,6 +373,9 @@ impl<'a> Climb<'a> {
 
     /// What everybody is and may, and what they would be and might whom a stage puts into a group.
     async fn rights(&self) -> BTreeMap<String, Rights> {
+        let mut transaction = self.app.pool.begin().await.unwrap();
+        // The planner takes it for a large one, and would spend most of a second on compiling it.
+        sqlx::query("SET LOCAL jit = off").execute(&mut *transaction).await.unwrap();
         let rows: Vec<(String, String)> = sqlx::query_as(
             "WITH RECURSIVE start (who, group_id, user_id) AS (\
                SELECT 'user ' || u.id, m.group_id, u.id FROM authentik_core_user u \
@@ -392,7 +395,7 @@ impl<'a> Climb<'a> {
                JOIN guardian_roleobjectpermission o ON o.role_id = roles.id JOIN auth_permission p ON p.id = o.permission_id \
              UNION SELECT who, 'is there' FROM start",
         )
-        .fetch_all(&self.app.pool)
+        .fetch_all(&mut *transaction)
         .await
         .unwrap();
         let mut rights: BTreeMap<String, Rights> = BTreeMap::new();
