@@ -227,8 +227,15 @@ async fn fill(app: &TestApp) {
         ),
     ];
     execute(&app.pool, &statements.concat()).await;
-    search::make_indexes(&app.pool, &resources::searched()).await.unwrap();
+    make_indexes(&app.pool).await;
     execute(&app.pool, "ANALYZE").await;
+}
+
+/// As at the start of a server: on a connection whose statements may take their time.
+async fn make_indexes(pool: &PgPool) {
+    let own = PgPool::connect_with(pool.connect_options().as_ref().clone()).await.unwrap();
+    search::make_indexes(&own, &resources::searched()).await.unwrap();
+    own.close().await;
 }
 
 /// The paths of a resource that are looked at.
