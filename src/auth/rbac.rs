@@ -73,19 +73,9 @@ impl Restriction for Scope {
                 query.push("TRUE");
             }
             Rows::Granted { roles, app_label, codename, .. } => {
-                // Keys are kept as text, spelled as Python prints them. Turned into keys they are served by an index; what
-                // is no key of this kind belongs to another model.
-                let (spelled, cast) = match key {
-                    Key::Uuid => ("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "uuid"),
-                    Key::Integer => ("^(0|-?[1-9][0-9]{0,17})$", "bigint"),
-                };
-                query.push(pk).push(format_args!(
-                    " IN (SELECT CASE WHEN o.object_pk ~ '{spelled}' THEN o.object_pk::{cast} END \
-                     FROM guardian_roleobjectpermission o JOIN auth_permission a ON a.id = o.permission_id \
-                     JOIN django_content_type c ON c.id = a.content_type_id WHERE c.app_label = ",
-                ));
-                query.bind(*app_label).push(" AND a.codename = ").bind(codename.clone());
-                query.push(" AND o.role_id = ANY(").bind(roles.clone()).push("))");
+                push_granted(query, pk, key, roles);
+                query.push("c.app_label = ").bind(*app_label);
+                query.push(" AND a.codename = ").bind(codename.clone()).push(")");
             }
             Rows::Owned { user, column, granted } => {
                 query.push("(").push(*column).push(" = ").bind(*user).push(" OR ");
@@ -93,13 +83,8 @@ impl Restriction for Scope {
                 query.push(")");
             }
             Rows::GrantedByAny { roles, permissions } => {
-                query.push("(").push(pk).push(
-                    ")::text IN (SELECT o.object_pk FROM guardian_roleobjectpermission o \
-                     JOIN auth_permission a ON a.id = o.permission_id \
-                     JOIN django_content_type c ON c.id = a.content_type_id \
-                     WHERE c.app_label || '.' || a.codename = ANY(",
-                );
-                query.bind(permissions.clone()).push(") AND o.role_id = ANY(").bind(roles.clone()).push("))");
+                push_granted(query, pk, key, roles);
+                query.push("c.app_label || '.' || a.codename = ANY(").bind(permissions.clone()).push("))");
             }
             Rows::User(id) => {
                 query.push(pk).push(" = ").bind(*id);
@@ -120,6 +105,24 @@ impl Restriction for Scope {
             }
         }
     }
+}
+
+/// The keys of the objects on which one of the roles has a permission `a` of the content type `c`. The condition on those
+/// and a parenthesis have to follow.
+///
+/// Keys are kept as text, spelled as Python prints them. Turned into keys they are served by an index; what is no key of
+/// this kind belongs to another model.
+fn push_granted(query: &mut Sql, pk: &str, key: Key, roles: &[Uuid]) {
+    let (spelled, cast) = match key {
+        Key::Uuid => ("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "uuid"),
+        Key::Integer => ("^(0|-?[1-9][0-9]{0,17})$", "bigint"),
+    };
+    query.push(pk).push(format_args!(
+        " IN (SELECT CASE WHEN o.object_pk ~ '{spelled}' THEN o.object_pk::{cast} END \
+         FROM guardian_roleobjectpermission o JOIN auth_permission a ON a.id = o.permission_id \
+         JOIN django_content_type c ON c.id = a.content_type_id WHERE o.role_id = ANY("
+    ));
+    query.bind(roles.to_vec()).push(") AND ");
 }
 
 impl Caller {

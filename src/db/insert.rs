@@ -38,10 +38,10 @@ pub enum Values {
 impl NewRows {
     /// So many new rows.
     pub fn new(declared: &'static Declaration, ids: &Ids, count: usize) -> Self {
-        let shared = declared.table.parent.is_none_or(|parent| parent.shares_key(&declared.table));
+        let linked = declared.table.link().is_some();
         let keys = (0..count).map(|_| {
             let key = ids.next();
-            (key, if shared { key } else { ids.next() })
+            (key, if linked { ids.next() } else { key })
         });
         Self { declared, keys: keys.collect(), columns: Vec::new() }
     }
@@ -94,8 +94,8 @@ impl NewRows {
         let (keys, links): (Vec<_>, Vec<_>) = self.keys.iter().copied().unzip();
         let mut names = vec![table.pk];
         query.push(format_args!("given_{number} AS (SELECT * FROM unnest(")).bind(keys);
-        if let Some(parent) = table.parent.filter(|parent| !parent.shares_key(&table)) {
-            names.push(parent.link);
+        if let Some(link) = table.link() {
+            names.push(link);
             query.push(", ").bind(links);
         }
         for (field, values) in &self.columns {
@@ -118,8 +118,8 @@ impl NewRows {
 
     fn push_own(&self, query: &mut Sql, number: usize) -> sqlx::Result<()> {
         let table = self.declared.table;
-        let link = table.parent.filter(|parent| !parent.shares_key(&table)).map(|parent| parent.link);
-        let keys: Vec<_> = [table.pk].into_iter().chain(link).map(|column| (column, column)).collect();
+        let keys: Vec<_> =
+            [table.pk].into_iter().chain(table.link()).map(|column| (column, column)).collect();
         self.push_rows(query, number, table.name, &keys, Place::Own)
     }
 
@@ -189,13 +189,13 @@ pub async fn insert<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     let mut link = None;
     if let Some(parent) = table.parent {
         query.push("p AS (");
-        if parent.shares_key(&table) {
-            push_insert(&mut query, parent.name, (parent.pk, pk), None, declared, Place::Parent, draft)?;
-        } else {
+        if let Some(column) = table.link() {
             let key = ids.next();
             let parents = (parent.pk, Some(key));
             push_insert(&mut query, parent.name, parents, None, declared, Place::Parent, draft)?;
-            link = Some((parent.link, key));
+            link = Some((column, key));
+        } else {
+            push_insert(&mut query, parent.name, (parent.pk, pk), None, declared, Place::Parent, draft)?;
         }
         push_returning(&mut query, declared, Place::Parent);
         query.push("), ");

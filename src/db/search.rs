@@ -7,11 +7,12 @@
 
 use drf::Declaration;
 use drf::field::{Key, Target};
+use drf::params::Test;
 use drf::search::{Kind, Searched};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row};
-use uuid::Uuid;
 
+use super::statements::push_value;
 use super::{Layout, Sql, bootstrap};
 
 /// A search, with the keys of the other rows that it looks through.
@@ -21,15 +22,8 @@ pub struct Search(Vec<Term>);
 #[derive(Debug)]
 struct Term {
     text: String,
-    /// In the order of the declared texts of other rows.
-    related: Vec<Related>,
-}
-
-/// The keys of the rows of another table where a term stands.
-#[derive(Debug)]
-enum Related {
-    Uuids(Vec<Uuid>),
-    Integers(Vec<i32>),
+    /// The keys of the other rows where it stands, in the order of the declared texts of such; none where there are none.
+    related: Vec<Option<Test>>,
 }
 
 /// What `pg_trgm`'s indexes find has three characters at least.
@@ -62,17 +56,12 @@ impl Search {
         }
         // Planned for these terms: what an index saves depends on how many rows a term finds.
         let row = select.build().persistent(false).fetch_one(connection).await?;
-        let mut at = 0;
-        let mut read = |target: &Target| {
-            at += 1;
-            Related::read(&row, at - 1, target.key)
-        };
-        let mut found = Vec::new();
-        for text in terms {
-            let related = related.iter().map(|(target, _)| read(target)).collect::<sqlx::Result<_>>()?;
-            found.push(Term { text, related });
-        }
-        Ok(Self(found))
+        let found = terms.into_iter().enumerate().map(|(number, text)| {
+            let first = number * related.len();
+            let keys = related.iter().enumerate().map(|(at, (target, _))| keys(&row, first + at, target.key));
+            Ok(Term { text, related: keys.collect::<sqlx::Result<_>>()? })
+        });
+        found.collect::<sqlx::Result<_>>().map(Self)
     }
 
     /// Whether every row fits.
@@ -87,9 +76,9 @@ impl Search {
             let mut either = " AND (";
             for searched in declared.search {
                 if let Some((link, _)) = searched.of {
-                    let Some(keys) = related.next().filter(|keys| !keys.is_empty()) else { continue };
+                    let Some(keys) = related.next().and_then(Option::as_ref) else { continue };
                     query.push(either).push(link).push(" = ANY(");
-                    keys.push(query);
+                    push_value(query, keys);
                     query.push(")");
                 } else if searched.may_contain(text) {
                     query.push(either);
@@ -104,27 +93,12 @@ impl Search {
     }
 }
 
-impl Related {
-    fn read(row: &PgRow, at: usize, key: Key) -> sqlx::Result<Self> {
-        Ok(match key {
-            Key::Uuid => Self::Uuids(row.try_get(at)?),
-            Key::Integer => Self::Integers(row.try_get(at)?),
-        })
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Uuids(keys) => keys.is_empty(),
-            Self::Integers(keys) => keys.is_empty(),
-        }
-    }
-
-    fn push(&self, query: &mut Sql) {
-        match self {
-            Self::Uuids(keys) => query.bind(keys.clone()),
-            Self::Integers(keys) => query.bind(keys.clone()),
-        };
-    }
+/// The keys in a column, if there are any.
+fn keys(row: &PgRow, at: usize, key: Key) -> sqlx::Result<Option<Test>> {
+    Ok(match key {
+        Key::Uuid => Some(row.try_get(at)?).filter(|keys: &Vec<_>| !keys.is_empty()).map(Test::Uuids),
+        Key::Integer => Some(row.try_get(at)?).filter(|keys: &Vec<_>| !keys.is_empty()).map(Test::Integers),
+    })
 }
 
 /// Django's `icontains`.

@@ -115,7 +115,7 @@ fn push_condition(query: &mut Sql, layout: &Layout, condition: &Condition) {
     }
 }
 
-fn push_value(query: &mut Sql, test: &Test) {
+pub(super) fn push_value(query: &mut Sql, test: &Test) {
     match test {
         Test::Text(value) => query.bind(value.clone()),
         Test::Boolean(boolean) => query.bind(*boolean),
@@ -264,7 +264,7 @@ fn push_keys(
     push_from(query, declared);
     push_hits(query, declared, selection, page);
     push_order(query, declared, order, backwards);
-    query.push(format_args!(" LIMIT {} OFFSET {skipped}", page.len()));
+    query.push(format_args!(" LIMIT {} OFFSET {skipped}", page.rows()));
 }
 
 /// The condition of a page. Where a search has few hits they are found first: PostgreSQL, which has to guess their number,

@@ -97,6 +97,13 @@ pub struct Table {
     pub joins: &'static str,
 }
 
+impl Table {
+    /// The column that links a row to its parent, where that has a key of its own.
+    pub fn link(&self) -> Option<&'static str> {
+        self.parent.filter(|parent| parent.link != self.pk).map(|parent| parent.link)
+    }
+}
+
 /// A parent table (alias `p`).
 #[derive(Debug, Clone, Copy)]
 pub struct Parent {
@@ -106,13 +113,6 @@ pub struct Parent {
     pub pk: &'static str,
     /// The child's column that points at it.
     pub link: &'static str,
-}
-
-impl Parent {
-    /// Whether parent and child share one key.
-    pub fn shares_key(&self, child: &Table) -> bool {
-        self.link == child.pk
-    }
 }
 
 /// How a path names one object.

@@ -81,18 +81,13 @@ impl Page {
     }
 
     /// Rows on this page.
-    pub fn len(&self) -> i64 {
+    pub fn rows(&self) -> i64 {
         self.size.min(self.count - self.offset())
-    }
-
-    /// Whether there is none on it.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Rows behind this page.
     pub fn behind(&self) -> i64 {
-        self.count - self.offset() - self.len()
+        self.count - self.offset() - self.rows()
     }
 
     /// The list answer. `autocomplete` describes the search grammar of the few lists that have one.
