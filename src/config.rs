@@ -139,7 +139,7 @@ pub struct Settings {
     /// Which PostgreSQL.
     pub database: Location,
     /// Connections at most.
-    pub pool_size: u32,
+    pub pool_size: u16,
     /// How long a request waits for a lock.
     pub lock_timeout: std::time::Duration,
     /// How long connections are taken after SIGTERM.
@@ -187,9 +187,7 @@ impl Settings {
         let source = Source(&variable);
         Ok(Self {
             database: database(&source)?,
-            pool_size: source.parse("AUTHENTIK_STAGES__POOL_SIZE", "a number from 1 to 1000", |text| {
-                text.parse().ok().filter(|size| (1..=1000).contains(size))
-            })?,
+            pool_size: source.parse("AUTHENTIK_STAGES__POOL_SIZE", UP_TO_1000, up_to_1000)?,
             lock_timeout: source.parse(
                 "AUTHENTIK_STAGES__LOCK_TIMEOUT",
                 "a duration such as seconds=3, at most seconds=30",
@@ -202,11 +200,7 @@ impl Settings {
             )?,
             answer_cache: source
                 .parse("AUTHENTIK_STAGES__ANSWER_CACHE", "a number of bytes", |text| text.parse().ok())?,
-            search_terms: source.parse(
-                "AUTHENTIK_STAGES__SEARCH_TERMS",
-                "a number from 1 to 1000",
-                |text| text.parse().ok().filter(|terms| (1..=1000).contains(terms)),
-            )?,
+            search_terms: source.parse("AUTHENTIK_STAGES__SEARCH_TERMS", UP_TO_1000, up_to_1000)?.into(),
             pgbouncer: source
                 .parse("AUTHENTIK_POSTGRESQL__USE_PGBOUNCER", "true or false", |text| text.parse().ok())?,
             listen: source.parse(
@@ -256,7 +250,7 @@ impl Settings {
         needs: Needs,
     ) -> db::Options {
         db::Options {
-            pool_size: self.pool_size,
+            pool_size: self.pool_size.into(),
             pgbouncer: self.pgbouncer,
             limits: Limits { lock: self.lock_timeout },
             release: self.release,
@@ -270,6 +264,13 @@ impl Settings {
     pub fn flow_set_is_applied(&self) -> bool {
         self.flow_set == FlowSetMode::Apply
     }
+}
+
+/// What [`up_to_1000`] takes.
+const UP_TO_1000: &str = "a number from 1 to 1000";
+
+fn up_to_1000(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|number| (1..=1000).contains(number))
 }
 
 /// A duration of at most so many seconds, in whole milliseconds: PostgreSQL counts in those.

@@ -94,7 +94,7 @@ impl<'a> Trace<'a> {
         part.drop_plans(connection).await?;
         if change == Change::Deleted {
             let bindings = part.bindings(connection).await?;
-            self.deleted_bindings(connection, &bindings).await?;
+            self.wrote_bindings(connection, Change::Deleted, &bindings).await?;
         }
         Ok(())
     }
@@ -115,31 +115,11 @@ impl<'a> Trace<'a> {
         self.wrote_bindings(connection, Change::Created, &bindings).await
     }
 
-    /// These bindings were made.
+    /// These bindings were made, or are about to be deleted.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn made_bindings(
-        self,
-        connection: &mut PgConnection,
-        bindings: &[flows::Binding],
-    ) -> Result<(), ApiError> {
-        self.wrote_bindings(connection, Change::Created, bindings).await
-    }
-
-    /// These bindings are about to be deleted.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn deleted_bindings(
-        self,
-        connection: &mut PgConnection,
-        bindings: &[flows::Binding],
-    ) -> Result<(), ApiError> {
-        self.wrote_bindings(connection, Change::Deleted, bindings).await
-    }
-
-    async fn wrote_bindings(
+    pub async fn wrote_bindings(
         self,
         connection: &mut PgConnection,
         change: Change,

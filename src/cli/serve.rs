@@ -23,6 +23,7 @@ use crate::http::{self, Connections, HEAD_TIME_LIMIT};
 const GRACE: Duration = Duration::from_secs(30);
 /// The same after SIGINT.
 const SHORT_GRACE: Duration = Duration::from_secs(1);
+
 /// Run the server until a signal ends it.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ use super::flow::{self, POLICY_BINDING_MODEL, POLICY_ENGINE_MODE};
 use super::stage::{self, StageHead};
 use super::used_by;
 use crate::authentik::flows::{self, Binding};
-use crate::authentik::{FlowPart, cascade};
+use crate::authentik::{Change, FlowPart, cascade};
 use crate::contract::messages::NEVER_EVALUATED;
 use crate::db::Need;
 use crate::db::insert::{NewRows, Values};
@@ -243,7 +243,7 @@ pub async fn append(
         return Ok(());
     }
     let bindings: Vec<Binding> = behind(context, stage, flows).insert_returning(&mut *connection).await?;
-    context.trace.made_bindings(connection, &bindings).await
+    context.trace.wrote_bindings(connection, Change::Created, &bindings).await
 }
 
 /// Delete a stage's bindings to flows other than these.
@@ -261,7 +261,7 @@ pub async fn delete_others(
          WHERE stage_id = $1 AND target_id <> ALL($2)",
     );
     let others: Vec<Binding> = others.bind(stage).bind(flows).fetch_all(&mut *connection).await?;
-    context.trace.deleted_bindings(connection, &others).await?;
+    context.trace.wrote_bindings(connection, Change::Deleted, &others).await?;
     let keys = others.iter().map(|binding| binding.pk).collect();
     let (layout, table) = (&context.app.database.layout, FlowStageBinding::DECLARATION.table.name);
     cascade::delete(connection, layout, table, keys).await

@@ -255,11 +255,8 @@ async fn check_gifts(check: &mut Check<'_, Group>, superusers: bool) -> Result<(
     let roles = check.draft.keys::<Uuid>(&ROLES).unwrap_or_else(|| old_roles.to_vec());
     let new_parents: Vec<Uuid> = parents.iter().filter(|key| !old_parents.contains(key)).copied().collect();
     let new_roles: Vec<Uuid> = roles.iter().filter(|key| !old_roles.contains(key)).copied().collect();
-    for (field, groups, roles) in [(&PARENTS, &new_parents[..], &[][..]), (&ROLES, &[], &new_roles)] {
-        if let Some(lack) = context.lacks(check.connection, Gift { groups, roles }).await? {
-            check.errors.add(field, lack.sentence());
-        }
-    }
+    check.refuse_gift(&PARENTS, Gift { groups: &new_parents, roles: &[] }).await?;
+    check.refuse_gift(&ROLES, Gift { groups: &[], roles: &new_roles }).await?;
     let Some(users) = check.draft.keys::<i32>(&USERS).filter(|users| !users.is_empty()) else {
         return Ok(());
     };

@@ -408,11 +408,8 @@ async fn check_gifts(check: &mut Check<'_, User>) -> Result<(), ApiError> {
     };
     let groups = new(&GROUPS, check.row.map_or(&[], |user| &user.groups));
     let roles = new(&ROLES, check.row.map_or(&[], |user| &user.roles));
-    for (field, groups, roles) in [(&GROUPS, &groups[..], &[][..]), (&ROLES, &[], &roles)] {
-        if let Some(lack) = check.context.lacks(check.connection, Gift { groups, roles }).await? {
-            check.errors.add(field, lack.sentence());
-        }
-    }
+    check.refuse_gift(&GROUPS, Gift { groups: &groups, roles: &[] }).await?;
+    check.refuse_gift(&ROLES, Gift { groups: &[], roles: &roles }).await?;
     if let Some(Content::Dictionary(attributes)) = check.draft.get(&ATTRIBUTES)
         && !token::tokens_expire(attributes)
         && check.row.is_none_or(|user| token::tokens_expire(&user.attributes.0))

@@ -68,10 +68,6 @@ impl StageKind for UserWriteStage {
         let named = check.draft.keys::<Uuid>(&CREATE_USERS_GROUP).and_then(|mut keys| keys.pop());
         let held = check.row.and_then(|stage| stage.own().create_users_group);
         let Some(group) = named.filter(|_| named != held && check.errors.is_empty()) else { return Ok(()) };
-        let gift = Gift { groups: &[group], roles: &[] };
-        if let Some(lack) = check.context.lacks(check.connection, gift).await? {
-            check.errors.add(&CREATE_USERS_GROUP, lack.sentence());
-        }
-        Ok(())
+        check.refuse_gift(&CREATE_USERS_GROUP, Gift { groups: &[group], roles: &[] }).await
     }
 }

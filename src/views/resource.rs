@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use drf::Declaration;
 use drf::errors::FieldErrors;
-use drf::field::Target;
+use drf::field::{Field, Target};
 use drf::intake::{Draft, Mode};
 use drf::params::Query;
 use serde::Serialize;
@@ -241,6 +241,19 @@ pub struct Check<'a, R> {
     pub draft: &'a Draft,
     /// What is wrong.
     pub errors: &'a mut FieldErrors,
+}
+
+impl<R> Check<'_, R> {
+    /// Refuse the field where it gives what the caller doesn't hold.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn refuse_gift(&mut self, field: &Field, gift: Gift<'_>) -> Result<(), ApiError> {
+        if let Some(lack) = self.context.lacks(self.connection, gift).await? {
+            self.errors.add(field, lack.sentence());
+        }
+        Ok(())
+    }
 }
 
 /// What [`Resource::beside`] works with.

@@ -1,11 +1,12 @@
 //! The actions that every resource has.
 
-use drf::field::FieldKind;
+use drf::field::{FieldKind, Key, Through};
 use drf::intake::{Draft, Mode};
 use drf::messages;
 use drf::page::PageRequest;
 use drf::params;
 use serde_json::Value;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::action::Request;
@@ -142,28 +143,30 @@ async fn save<R: Resource>(
     Valid { draft, input, found }: &Valid<R>,
 ) -> Result<bool, ApiError> {
     let (context, connection) = (request.context, &mut *request.connection);
-    let layout = &context.app.database.layout;
     let mut linked = false;
     for field in R::DECLARATION.fields.iter() {
         let FieldKind::Many(target, through) = field.kind else { continue };
-        let ids = &context.app.ids;
-        match target.key {
-            drf::field::Key::Uuid => {
-                if let Some(keys) = draft.keys::<Uuid>(field) {
-                    statements::link(connection, layout, through, pk, &keys, ids).await?;
-                    linked = true;
-                }
-            }
-            drf::field::Key::Integer => {
-                if let Some(keys) = draft.keys::<i32>(field) {
-                    statements::link(connection, layout, through, pk, &keys, ids).await?;
-                    linked = true;
-                }
-            }
-        }
+        linked |= match target.key {
+            Key::Uuid => link(context, connection, through, pk, draft.keys::<Uuid>(field)).await?,
+            Key::Integer => link(context, connection, through, pk, draft.keys::<i32>(field)).await?,
+        };
     }
     R::saved(&mut Save { context, connection, mode, pk, before, draft, found }, input).await?;
     Ok(linked)
+}
+
+/// Let the object hold these and no others, if the request says which. Tells whether it does.
+async fn link<H: PrimaryKey, K: PrimaryKey>(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    through: &'static Through,
+    holder: H,
+    keys: Option<Vec<K>>,
+) -> Result<bool, ApiError> {
+    let Some(keys) = keys else { return Ok(false) };
+    let app = context.app;
+    statements::link(connection, &app.database.layout, through, holder, &keys, &app.ids).await?;
+    Ok(true)
 }
 
 /// The row as it stands now.
