@@ -10,6 +10,8 @@
 
 mod database;
 mod ledger;
+#[path = "../common/process.rs"]
+mod process;
 mod relay;
 mod server;
 
@@ -26,8 +28,9 @@ use sqlx::Row;
 
 use database::Database;
 use ledger::{Entry, Ledger};
+use process::PATIENCE;
 use relay::{Network, Relay};
-use server::{PATIENCE, Server};
+use server::Server;
 
 const WRITERS: usize = 8;
 const READERS: usize = 8;

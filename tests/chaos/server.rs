@@ -1,21 +1,20 @@
 //! A server under test, and requests to it.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use ak_stages::config::SETTINGS;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::process::{self, PATIENCE};
+
 /// The superuser's token.
 pub const KEY: &str = "the-token-of-the-chaos-test";
-/// How long an answer is waited for: longer than any may take.
-pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The program, on an address of its own that stays the same from life to life.
 pub struct Server {
@@ -44,13 +43,9 @@ impl Server {
 
     /// Start it, and wait until it serves.
     pub fn start(&self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ak-stages"));
-        for setting in SETTINGS {
-            command.env_remove(setting.name);
-        }
-        command.envs(self.environment.iter().map(|(name, value)| (name, value))).arg("serve");
+        let mut command = process::command(&self.environment);
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        command.stdout(log.try_clone().unwrap()).stderr(log);
+        command.arg("serve").stdout(log.try_clone().unwrap()).stderr(log);
         let began = Instant::now();
         *self.child.lock().unwrap() = Some(command.spawn().unwrap());
         while self.ask("GET", "/-/health/live/", "").is_err() {
@@ -89,26 +84,9 @@ impl Server {
     /// There is no answer.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
         let began = Instant::now();
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {KEY}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let answer = String::from_utf8_lossy(&answer);
-        let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok(Answer {
-            status: status.ok_or(io::ErrorKind::InvalidData)?,
-            says_when: head.to_ascii_lowercase().contains("\r\nretry-after: "),
-            body: body.to_owned(),
-            took: began.elapsed(),
-        })
+        let (status, head, body) = process::answer(process::ask(self.address, method, path, KEY, body)?)?;
+        let says_when = head.to_ascii_lowercase().contains("\r\nretry-after: ");
+        Ok(Answer { status, says_when, body, took: began.elapsed() })
     }
 }
 

@@ -5,6 +5,8 @@ mod contract;
 mod database;
 mod declared;
 mod people;
+#[path = "../../common/process.rs"]
+mod process;
 mod program;
 mod rows;
 mod samples;

@@ -1,22 +1,19 @@
 //! The real program as a process of its own.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use ak_stages::config::SETTINGS;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::database;
-
-/// How long a start may take on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+use super::process::{self, PATIENCE};
 
 /// An environment for the program that names a database without any table.
 pub async fn empty_database() -> Vec<(&'static str, String)> {
@@ -51,12 +48,7 @@ pub struct Program {
 impl Program {
     /// The program with this environment and, of its own variables, no other.
     pub fn command(environment: &[(&str, String)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ak-stages"));
-        for setting in SETTINGS.iter().filter(|setting| setting.name != "PG_BIN_DIR") {
-            command.env_remove(setting.name);
-        }
-        command.envs(environment.iter().map(|(name, value)| (name, value)));
-        command
+        process::command(environment)
     }
 
     /// Start a server on a free port and wait until it serves.
@@ -105,12 +97,8 @@ impl Program {
     /// # Errors
     /// The server went away.
     pub fn request(&self, method: &str, path: &str, key: &str, body: &str) -> io::Result<(u16, String)> {
-        let mut stream = self.ask(method, path, key, body)?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok((status.ok_or(io::ErrorKind::InvalidData)?, body.to_owned()))
+        let (status, _, body) = process::answer(self.ask(method, path, key, body)?)?;
+        Ok((status, body))
     }
 
     /// Send a request on a connection of its own, which is closed if it is dropped before the answer.
@@ -118,16 +106,7 @@ impl Program {
     /// # Errors
     /// The server went away.
     pub fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )?;
-        Ok(stream)
+        process::ask(self.address, method, path, key, body)
     }
 
     /// Send these bytes on a connection of their own.
