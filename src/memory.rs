@@ -1,8 +1,7 @@
 //! [`Memory`]: callers, counts and whole answers that were read before, each with the [`Proof`] that says whether they
 //! still hold. What is found here is exactly what the database would say now, or it isn't used.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use axum::http::HeaderValue;
@@ -66,7 +65,7 @@ pub struct Memory {
     callers: Cache<(String, String), Proved<Arc<Caller>>>,
     counts: Cache<String, Proved<i64>>,
     answers: Option<Cache<AnswerKey, Proved<Body>, Weight>>,
-    quiet: AtomicBool,
+    latest: Mutex<Option<Proof>>,
 }
 
 impl Memory {
@@ -74,19 +73,25 @@ impl Memory {
     pub fn new(answer_bytes: u64) -> Self {
         let items = usize::try_from(answer_bytes / USUAL_ANSWER).unwrap_or(usize::MAX).max(16);
         let answers = (answer_bytes > 0).then(|| Cache::with_weighter(items, answer_bytes, Weight));
-        let quiet = AtomicBool::new(true);
-        Self { callers: Cache::new(FACTS), counts: Cache::new(FACTS), answers, quiet }
+        Self { callers: Cache::new(FACTS), counts: Cache::new(FACTS), answers, latest: Mutex::default() }
     }
 
-    /// Whether what was remembered held when a read looked last. Then the next one goes by it and looks afterwards; else it
-    /// looks first, or its work would be done twice.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet.load(Ordering::Relaxed)
+    /// The database was seen to hold this.
+    pub fn saw(&self, proof: &Proof) {
+        let mut latest = self.latest();
+        if latest.as_ref() != Some(proof) {
+            *latest = Some(proof.clone());
+        }
     }
 
-    /// See [`Self::is_quiet`].
-    pub fn set_quiet(&self, quiet: bool) {
-        self.quiet.store(quiet, Ordering::Relaxed);
+    /// Whether it may still hold what it held then: it doesn't, if something else was seen since. Snapshots never come
+    /// back, so what is out of date needn't be asked for.
+    fn may_hold(&self, proof: &Proof) -> bool {
+        self.latest().as_ref() == Some(proof)
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<Proof>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether answers are remembered at all.
@@ -94,10 +99,10 @@ impl Memory {
         self.answers.is_some()
     }
 
-    /// Who held this key at this host, as far as it is known and the token hasn't ended.
+    /// Who held this key at this host, if that is known, may still hold, and the token hasn't ended.
     pub fn caller(&self, bearer: &str, host: &str, now: DateTime<Utc>) -> Option<Proved<Arc<Caller>>> {
         let key = (bearer.to_owned(), host.to_owned());
-        self.callers.get(&key).filter(|known| known.fact.is_valid(now))
+        self.callers.get(&key).filter(|known| known.fact.is_valid(now) && self.may_hold(&known.proof))
     }
 
     /// Remember who holds this key.
@@ -115,9 +120,10 @@ impl Memory {
         self.counts.insert(selection, count);
     }
 
-    /// What was answered, if the token hasn't ended.
+    /// What was answered, if that may still hold and the token hasn't ended.
     pub fn answer(&self, key: &AnswerKey, now: DateTime<Utc>) -> Option<Proved<Body>> {
-        self.answers.as_ref()?.get(key).filter(|known| known.fact.caller.is_valid(now))
+        let known = self.answers.as_ref()?.get(key)?;
+        (known.fact.caller.is_valid(now) && self.may_hold(&known.proof)).then_some(known)
     }
 
     /// Remember an answer.

@@ -4,6 +4,7 @@
 //! Every wait on the server ends in time, and a connection that misses its limit is closed without a word. While
 //! [`watch`](Pool::watch) finds that the server doesn't answer, nobody waits for it at all.
 
+mod shared_proof;
 mod watch;
 
 use std::collections::hash_map::DefaultHasher;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use super::proof::Server;
 use super::time_limit::{Limits, TIME_LIMIT};
 use crate::error::ApiError;
+use shared_proof::SharedProofs;
 
 /// How long a request waits for a connection, whatever that takes.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,6 +53,7 @@ struct Inner {
     state: channel::Sender<State>,
     /// The connection that asks whether the server answers; no request gets it.
     probe: tokio::sync::Mutex<Option<PgConnection>>,
+    proofs: SharedProofs,
 }
 
 /// What is known of the server.
@@ -111,6 +114,7 @@ impl Pool {
             idle: Mutex::default(),
             state: channel::Sender::new(State { answers: true, given_up: 0 }),
             probe: tokio::sync::Mutex::default(),
+            proofs: SharedProofs::default(),
         }))
     }
 

@@ -11,7 +11,7 @@
 //! standby gives none. Nor does it hold for what a statement locks, which may be newer than its snapshot: writes remember
 //! nothing.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::{PgConnection, Row};
 
@@ -46,13 +46,18 @@ impl Server {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     server: Server,
-    snapshot: Box<str>,
+    snapshot: Arc<str>,
 }
 
 impl Proof {
     /// What a snapshot proves, as `pg_current_snapshot()::text` on this server.
     pub fn new(server: Server, snapshot: String) -> Self {
         Self { server, snapshot: snapshot.into() }
+    }
+
+    /// Whether it is this server that it is about.
+    pub fn is_of(&self, server: Server) -> bool {
+        self.server == server
     }
 
     /// What the database holds now.

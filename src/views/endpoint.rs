@@ -11,13 +11,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::action::{Action, ApiView, Request, Run};
 use super::lookup::find;
-use super::recall::Recall;
+use super::recall::{Recall, Whole};
 use super::transaction::Transaction;
 use super::{Answer, Call, Context, Resource};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::authentik::Trace;
-use crate::db::proof::Server;
 use crate::db::statements::Lock;
 use crate::error::ApiError;
 
@@ -95,20 +94,29 @@ async fn attempt<R: Resource>(
         if let Some(action) = action {
             R::before(&call.app, &action.declared).await;
         }
+        let whole = if is_whole(action) { Whole::of(call) } else { None };
+        if let Some(whole) = &whole
+            && let Some(answer) = whole.recall(call).await
+        {
+            return Ok((None, answer));
+        }
         let mut transaction = Transaction::begin(&call.app.database, effect, anew).await?;
         let answer = match transaction.server() {
             Some(server) if effect == Effect::Reads => {
-                read::<R>(call, route, action, server, &mut transaction).await?
+                let mut recall = Recall::new(&app.memory, server, whole.as_ref());
+                read::<R>(call, route, action, &mut recall, &mut transaction).await?
             }
             _ => {
                 let caller = call.authenticate(transaction.parts().0).await?;
                 run::<R>(call, route, action, caller.as_ref(), None, &mut transaction).await?
             }
         };
-        Ok((transaction, answer))
+        Ok((Some(transaction), answer))
     };
     let (transaction, answer) = in_time(&app, deadline, work).await?;
-    transaction.commit().await?;
+    if let Some(transaction) = transaction {
+        transaction.commit().await?;
+    }
     Ok(answer)
 }
 
@@ -126,25 +134,26 @@ async fn in_time<T>(
     }
 }
 
+/// Whether an action's answer follows from the database alone.
+fn is_whole<R: Resource>(action: Option<&Action<R>>) -> bool {
+    action.is_some_and(|action| {
+        let declared = &action.declared;
+        declared.effect == Effect::Reads && matches!(declared.success, Success::Page | Success::Object)
+    })
+}
+
 /// A read, with what earlier ones found.
 async fn read<R: Resource>(
     call: &mut Call,
     route: Route,
     action: Option<&Action<R>>,
-    server: Server,
+    recall: &mut Recall<'_>,
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
-    let whole =
-        action.is_some_and(|action| matches!(action.declared.success, Success::Page | Success::Object));
-    let app = call.app.clone();
-    let mut recall = Recall::new(&app.memory, call, server, whole);
-    if let Some(answer) = recall.answer(call, transaction.parts().0).await? {
-        return Ok(answer);
-    }
-    let told = whole && R::TELLS_SNAPSHOT;
+    let told = is_whole(action) && R::TELLS_SNAPSHOT;
     let mut caller = recall.caller(call, transaction.parts().0).await?;
     loop {
-        let done = run::<R>(call, route, action, caller.as_deref(), Some(&recall), transaction).await;
+        let done = run::<R>(call, route, action, caller.as_deref(), Some(recall), transaction).await;
         if recall.done(transaction.parts().0, caller.as_ref(), done.as_ref().ok(), told).await? {
             return done;
         }

@@ -17,7 +17,32 @@ use crate::db::proof::{Seen, Server};
 use crate::error::ApiError;
 use crate::memory::{AnswerKey, Body, Memory, Proved};
 
-/// One read.
+/// The whole answer to a read.
+pub(super) struct Whole(AnswerKey);
+
+impl Whole {
+    /// For a request whose answer follows from the database alone; `None` where answers aren't remembered.
+    pub(super) fn of(call: &Call) -> Option<Self> {
+        let bearer = call.bearer().filter(|_| call.app.memory.keeps_answers())?;
+        let (host, target) = (call.origin.host.clone(), call.target.clone());
+        Some(Self(AnswerKey { bearer: bearer.to_owned(), host, target }))
+    }
+
+    /// The answer, if it is remembered and still holds.
+    pub(super) async fn recall(&self, call: &Call) -> Option<Answer> {
+        let memory = &call.app.memory;
+        let known = memory.answer(&self.0, call.app.clock.now())?;
+        let now = call.app.database.requests.proof().await?;
+        if now != known.proof {
+            memory.saw(&now);
+            return None;
+        }
+        let Body { content_type, bytes, .. } = known.fact;
+        Some(Answer { status: StatusCode::OK, content_type, body: bytes, headers: Vec::new() })
+    }
+}
+
+/// One read that does its work.
 pub(super) struct Recall<'a> {
     memory: &'a Memory,
     server: Server,
@@ -31,14 +56,9 @@ pub(super) struct Recall<'a> {
 }
 
 impl<'a> Recall<'a> {
-    /// For a request on a connection to this server. `whole` says that its answer follows from the database alone.
-    pub(super) fn new(memory: &'a Memory, call: &Call, server: Server, whole: bool) -> Self {
-        let key = |bearer: &str| AnswerKey {
-            bearer: bearer.to_owned(),
-            host: call.origin.host.clone(),
-            target: call.target.clone(),
-        };
-        let answer = call.bearer().filter(|_| whole && memory.keeps_answers()).map(key);
+    /// For a request on a connection to this server.
+    pub(super) fn new(memory: &'a Memory, server: Server, whole: Option<&Whole>) -> Self {
+        let answer = whole.map(|whole| whole.0.clone());
         let (counts, seen) = (Mutex::default(), Seen::default());
         Self { memory, server, start: None, trusting: false, answer, counts, seen }
     }
@@ -46,21 +66,6 @@ impl<'a> Recall<'a> {
     /// Where statements leave their snapshots.
     pub(super) fn seen(&self) -> &Seen {
         &self.seen
-    }
-
-    /// The answer, if it is remembered and still holds.
-    pub(super) async fn answer(
-        &mut self,
-        call: &Call,
-        connection: &mut PgConnection,
-    ) -> Result<Option<Answer>, ApiError> {
-        let known = self.answer.as_ref().and_then(|key| self.memory.answer(key, call.app.clock.now()));
-        let Some(known) = known else { return Ok(None) };
-        let now = Proof::ask(connection, self.server).await?;
-        let holds = known.proof == now;
-        self.start = Some(now);
-        let Body { content_type, bytes, .. } = known.fact;
-        Ok(holds.then(|| Answer { status: StatusCode::OK, content_type, body: bytes, headers: Vec::new() }))
     }
 
     /// Who asks: remembered, or found now.
@@ -71,20 +76,11 @@ impl<'a> Recall<'a> {
     ) -> Result<Option<Arc<Caller>>, ApiError> {
         let Some(bearer) = call.bearer() else { return Ok(None) };
         let known = self.memory.caller(bearer, &call.origin.host, call.app.clock.now());
+        let known = known.filter(|known| known.proof.is_of(self.server));
         let Some(known) = known else { return self.caller_anew(call, connection).await };
-        if self.start.is_none() && self.memory.is_quiet() {
-            self.trusting = true;
-            self.start = Some(known.proof);
-            return Ok(Some(known.fact));
-        }
-        let proof = match self.start.take() {
-            Some(proof) => proof,
-            None => Proof::ask(connection, self.server).await?,
-        };
-        let holds = proof == known.proof;
-        self.memory.set_quiet(holds);
-        self.start = Some(proof);
-        if holds { Ok(Some(known.fact)) } else { self.caller_anew(call, connection).await }
+        self.trusting = true;
+        self.start = Some(known.proof);
+        Ok(Some(known.fact))
     }
 
     /// Who asks, as the database says now.
@@ -98,6 +94,7 @@ impl<'a> Recall<'a> {
         let caller = auth::authenticate(connection, &call.app.database.layout, bearer, host, now).await?;
         let proof = Proof::new(self.server, caller.snapshot.clone());
         let caller = Arc::new(caller);
+        self.memory.saw(&proof);
         self.memory.keep_caller(bearer, host, Proved { proof: proof.clone(), fact: Arc::clone(&caller) });
         self.start = Some(proof);
         self.trusting = false;
@@ -138,7 +135,7 @@ impl<'a> Recall<'a> {
             None => return Ok(true),
         };
         if end != *start {
-            self.memory.set_quiet(false);
+            self.memory.saw(&end);
             return Ok(!self.trusting);
         }
         for (selection, fact) in counts {
