@@ -78,6 +78,10 @@ CASES = [
         "create", "an email stage, bound to one flow", always(EMAIL), "POST",
         json.dumps(EMAIL_STAGE | {"name": "created-{n}", "flow_set": [FIRST_FLOW]}),
     ),
+    Case(
+        "create-unbound", "an email stage in no flow: creates into one flow wait for each other", always(EMAIL), "POST",
+        json.dumps(EMAIL_STAGE | {"name": "created-{n}"}),
+    ),
     Case("update", "change one of 1,000 email stages", keyed(EMAIL, "stage"), "PATCH", '{"subject": "updated {n}"}'),
     Case("delete", "an email stage bound to one flow", None, "DELETE"),
 ]
