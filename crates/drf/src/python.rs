@@ -4,9 +4,14 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-/// `str.strip()`: Unicode white space and the four ASCII separators that Rust doesn't count.
+/// `str.isspace()`: Unicode white space and the four ASCII separators that Rust doesn't count.
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+/// `str.strip()`
 pub fn strip(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c))
+    text.trim_matches(is_space)
 }
 
 /// `str(value)` of a value that came from JSON.
