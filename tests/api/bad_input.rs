@@ -280,7 +280,10 @@ async fn a_point_in_time_is_read_as_django_reads_it(#[case] given: &str, #[case]
     match expected {
         Some(expected) => assert_eq!(answer.status(201).json()["expires"], expected),
         None => {
-            assert_eq!(answer.status(400).json().as_object().unwrap().keys().collect::<Vec<_>>(), ["expires"])
+            assert_eq!(
+                answer.status(400).json().as_object().unwrap().keys().collect::<Vec<_>>(),
+                ["expires"]
+            );
         }
     }
 }
