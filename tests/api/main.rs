@@ -30,6 +30,7 @@ mod needs;
 mod one_connection;
 mod overload;
 mod paging;
+mod parsers;
 mod properties;
 mod races;
 mod search;
