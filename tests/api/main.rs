@@ -22,6 +22,7 @@ mod flat;
 mod flow_set;
 mod giving;
 mod groups;
+mod hostile;
 mod http;
 mod invitations;
 mod laws;
