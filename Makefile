@@ -1,7 +1,7 @@
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos check bench postgresql cargo
+.PHONY: help run test chaos hostile fuzz check bench postgresql cargo
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -19,6 +19,19 @@ test: cargo ## Run all tests
 chaos: cargo ## Let everything happen to the database while clients write, for CHAOS_SECONDS (600: some 200 faults)
 	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
 	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),600) cargo test --locked --test chaos -- --nocapture
+
+# As in the tests, for longer. AK_STAGES_SEED=… repeats the requests of another run.
+hostile: cargo ## Send HOSTILE_REQUESTS (100000) that nobody should send
+	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
+	HOSTILE_REQUESTS=$(or $(HOSTILE_REQUESTS),100000) cargo test --locked --test api hostile -- --nocapture
+
+# See fuzz/README.md. A stable compiler will do: RUSTC_BOOTSTRAP lets it instrument the program.
+fuzz: cargo ## Fuzz what reads a client's bytes, each target for FUZZ_SECONDS (60)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
+	for target in $(or $(FUZZ_TARGETS),body query duration date bearer); do \
+		(cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- \
+			-max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=2 -max_len=16384 -verbosity=0 -print_final_stats=1) || exit 1; \
+	done
 
 check: cargo ## Check format, lints, documentation and the OpenAPI document
 	.ci/run static

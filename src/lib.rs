@@ -30,3 +30,6 @@ mod memory;
 pub mod resources;
 mod telemetry;
 pub mod views;
+
+/// What a fuzz target looks at of credentials.
+pub use auth::bearer;

@@ -7,6 +7,7 @@ mod health;
 mod receive;
 mod router;
 mod trusted_proxies;
+mod unread;
 
 pub use connections::{Connections, HEAD_TIME_LIMIT};
 pub use router::router;

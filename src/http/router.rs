@@ -14,7 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use super::receive::receive;
-use super::{browser, health, trusted_proxies};
+use super::{browser, health, trusted_proxies, unread};
 use crate::app::App;
 use crate::contract::{API_PREFIX, paths};
 use crate::error::ApiError;
@@ -31,6 +31,8 @@ pub fn router(app: App) -> Router {
     let layers = ServiceBuilder::new()
         // Outermost: every answer gets its id and its log line, those of the layers below included.
         .layer(middleware::from_fn_with_state(app.clone(), log_request))
+        // Around all that may read a body.
+        .layer(middleware::from_fn(unread::close))
         // Compresses what everything below answers.
         .layer(CompressionLayer::new())
         // Closest to the views: a panic there is an answer for everything above.

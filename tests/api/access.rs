@@ -1,5 +1,8 @@
 //! Who gets in, and who may do what.
 
+use std::collections::BTreeSet;
+
+use ak_stages::resources;
 use chrono::Duration;
 use drf::action::{Action, Method};
 use drf::permission::{Permission, Verb};
@@ -210,7 +213,7 @@ impl Persona {
                     Permission::Codename(codename) => Some(codename),
                     _ => None,
                 });
-                let others: std::collections::BTreeSet<&str> = verbs.into_iter().chain(extra).collect();
+                let others: BTreeSet<&str> = verbs.into_iter().chain(extra).collect();
                 let others: Vec<_> = others.into_iter().filter(|codename| Some(*codename) != asked).collect();
                 app.someone_who_may(&others).await
             }
@@ -294,6 +297,48 @@ async fn every_persona_gets_the_answer_that_an_actions_declaration_says() {
         }
     }
     assert!(cells >= 70 * Persona::ALL.len(), "{cells} cells");
+}
+
+/// Every permission alone and every declared action: it opens what it is the permission of, and nothing else.
+#[tokio::test]
+async fn a_single_permission_opens_what_it_is_for_and_nothing_else() {
+    let app = TestApp::new().await;
+    let mut rows = Vec::new();
+    for resource in declared() {
+        let row = app.row(&resource, app.fresh()).await;
+        rows.push((resource, row));
+    }
+    let permissions: BTreeSet<String> =
+        resources::permissions().into_iter().map(|(_, codename)| codename).collect();
+    let mut cells = 0;
+    for codename in &permissions {
+        let client = app.someone_who_may(&[&*codename.clone().leak()]).await;
+        let before = app.contents().await;
+        for (resource, row) in &rows {
+            for action in &resource.actions {
+                let persona = match () {
+                    () if resource.model.codename(Verb::View) == *codename => Persona::Viewer,
+                    () if action.permission.codename(&resource.model).as_ref() == Some(codename) => {
+                        Persona::Single
+                    }
+                    () => Persona::Plain,
+                };
+                let path = resource.place_of(action, row);
+                let answer = client.send_json(action.method.name(), &path, &json!({})).await;
+                let cell = format!("{codename}: {answer}");
+                match persona.expected(resource, action) {
+                    Reply::Done => assert!([200, 400].contains(&answer.status), "{cell}"),
+                    Reply::Refused(sentence) => {
+                        assert_eq!((answer.status, answer.json()), (403, detail(sentence)), "{cell}");
+                    }
+                    Reply::NotFound => assert_eq!(answer.status, 404, "{cell}"),
+                }
+                cells += 1;
+            }
+        }
+        assert_eq!(app.contents().await, before, "{codename} alone writes nothing without a body");
+    }
+    assert!(cells >= 70 * permissions.len() && permissions.len() >= 44, "{cells} cells");
 }
 
 #[tokio::test]

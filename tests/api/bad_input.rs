@@ -263,6 +263,31 @@ async fn a_slug_has_no_other_characters(#[case] path: &str, #[case] field: &str,
     }
 }
 
+/// Python's `fromisoformat` and Django's expression, with what they don't read and what Python reads by accident.
+#[rstest]
+#[case::a_week("2030-W01-3", Some("2030-01-02T00:00:00Z"))]
+#[case::any_character_between("20300102x0304", Some("2030-01-02T03:04:00Z"))]
+#[case::single_digits("2030-1-2 3:4 +02", Some("2030-01-02T01:04:00Z"))]
+#[case::a_small_letter("2030-01-02T03:04:05z", None)]
+#[case::single_digits_of_a_date_alone("2030-1-2", None)]
+#[case::a_minus_sign_beyond_ascii("2030-01-02T03:04\u{2212}02:00", None)]
+#[case::a_colon_for_the_decimal_point("2030-01-02T03:04:05:678", None)]
+#[case::digits_of_another_script("203\u{660}-01-02T03:04:05", None)]
+#[tokio::test]
+async fn a_point_in_time_is_read_as_django_reads_it(#[case] given: &str, #[case] expected: Option<&str>) {
+    let app = TestApp::new().await;
+    let answer = app.admin().post(INVITATION, json!({ "name": "a", "expires": given })).await;
+    match expected {
+        Some(expected) => assert_eq!(answer.status(201).json()["expires"], expected),
+        None => {
+            assert_eq!(
+                answer.status(400).json().as_object().unwrap().keys().collect::<Vec<_>>(),
+                ["expires"]
+            );
+        }
+    }
+}
+
 /// The body is wrong in this field, and only there.
 async fn assert_field_error(app: &TestApp, object: &str, field: &Field, body: &Value) {
     let answer = app.admin().patch(object, body.clone()).await;

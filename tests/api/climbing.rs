@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    Client, Declared, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE, declared,
-    flow_set_entry,
+    Client, Declared, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE, asked, declared,
+    flow_set_entry, seed,
 };
 
 const CALLS: usize = 30;
@@ -57,10 +57,6 @@ impl Chance {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap())
-}
-
 /// How much the caller may do beside the one permission.
 #[derive(Debug, Clone, Copy)]
 enum Company {
@@ -75,15 +71,14 @@ enum Company {
 #[case::among_others(Company::Others(12))]
 #[tokio::test]
 async fn nobody_climbs(#[case] company: Company) {
-    let seed = number("AK_STAGES_SEED").unwrap_or_else(|| rand::random::<u64>() >> 1);
-    print_seed(company, seed);
+    let seed = seed(&format!("{company:?}"));
     let mut chance = Chance(seed);
     let all: Vec<&'static str> =
         resources::permissions().into_iter().map(|(_, codename)| &*codename.leak()).collect();
     let all: Vec<_> = BTreeSet::from_iter(all).into_iter().collect();
     let app = TestApp::new().await;
     let (mut calls, mut written) = (0, 0);
-    for _ in 0..number("AK_STAGES_CLIMBS").unwrap_or(1) {
+    for _ in 0..asked("AK_STAGES_CLIMBS").unwrap_or(1) {
         for permission in &all {
             let mut held = BTreeSet::from([*permission]);
             match company {
@@ -100,11 +95,6 @@ async fn nobody_climbs(#[case] company: Company) {
     assert!(calls >= all.len() * CALLS, "{calls} calls");
     assert!(written > 0, "{written} of {calls} calls wrote something");
     print_figures(company, calls, written);
-}
-
-#[expect(clippy::print_stdout, reason = "to repeat what was found")]
-fn print_seed(company: Company, seed: u64) {
-    println!("{company:?}: AK_STAGES_SEED={seed}");
 }
 
 #[expect(clippy::print_stdout, reason = "how far the search went")]

@@ -161,6 +161,10 @@ async fn a_commit_whose_connection_is_cut_has_an_unknown_outcome() {
     cut(&app, "query = 'COMMIT'").await;
     is_503(&waiting.await.unwrap(), OUTCOME_UNKNOWN);
     commits.release().await;
+    // What has a unique name may be sent again, whatever became of it.
+    let again = app.admin().post(EMAIL, json!({ "name": "a stage" })).await;
+    assert!([201, 400].contains(&again.status), "{again}");
+    assert_eq!(app.admin().get(EMAIL).await.column("name"), [json!("a stage")]);
 }
 
 #[tokio::test]

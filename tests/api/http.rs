@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{EMAIL, TestApp};
+use crate::support::{EMAIL, JSON, TestApp};
 
 #[tokio::test]
 async fn every_answer_names_its_request() {
@@ -44,6 +44,29 @@ async fn a_deleted_object_leaves_nothing_to_read() {
     assert_eq!((answer.body.len(), answer.header("content-type")), (0, None));
     let gone = json!({ "detail": "No EmailStage matches the given query." });
     app.admin().delete(&path).await.is(404, gone);
+}
+
+/// Hyper closes a connection on which there is still a body. A client that isn't told sends its next request there.
+#[tokio::test]
+async fn a_connection_with_a_body_that_nobody_read_is_said_to_end() {
+    let app = TestApp::new().await;
+    for path in [
+        "/nowhere/",
+        "/rbac/roles/",
+        "/core/users/paths/",
+        "/stages/email/a.b/",
+        "/api/v3/",
+        "/-/health/live/",
+    ] {
+        let answer = app.admin().send("POST", path, &JSON, "{}").await;
+        assert_eq!(answer.header("connection"), Some("close"), "{answer}");
+        let answer = app.admin().send("POST", path, &[], "").await;
+        assert_eq!(answer.header("connection"), None, "{answer}");
+    }
+    for path in [EMAIL, "/root/config/", "/stages/email/templates/"] {
+        let answer = app.admin().send("POST", path, &JSON, "{}").await;
+        assert_eq!(answer.header("connection"), None, "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ fn writable() -> impl Iterator<Item = Declared> {
 }
 
 /// Texts that have broken parsers before.
-const NASTY: &[&str] = &[
+pub const NASTY: &[&str] = &[
     "",
     " ",
     "\0",
@@ -59,7 +59,8 @@ const NASTY: &[&str] = &[
     "true or false",
 ];
 
-fn text() -> impl Strategy<Value = String> {
+/// Any text, and what looks like one of ours.
+pub fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         select(NASTY).prop_map(str::to_owned),
         any::<String>(),
@@ -69,7 +70,8 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn json_value() -> impl Strategy<Value = Value> {
+/// Any JSON.
+pub fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

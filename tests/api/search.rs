@@ -1,6 +1,8 @@
 //! A search finds what Django's `icontains` on every text finds, and a list says how many rows there are, whichever way
 //! PostgreSQL goes about it.
 
+use std::time::{Duration, Instant};
+
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -77,6 +79,51 @@ async fn a_search_may_have_so_many_terms() {
         .get(&format!("{EMAIL}?search=a%20b%20c%20d"))
         .await
         .is(400, json!(["Search for no more than 3 terms."]));
+}
+
+/// Terms that cost more than others, over more rows than most installations have: each is answered within a second, or
+/// refused.
+#[tokio::test]
+async fn no_search_takes_long() {
+    const ROWS: i32 = 25_000;
+    let app = TestApp::new().await;
+    app.invitation_stages(ROWS).await;
+    app.equal_invitations(ROWS).await;
+    let rename =
+        "UPDATE authentik_stages_invitation_invitation SET name = md5(invite_uuid::text) || md5(name)";
+    sqlx::raw_sql(rename).execute(&app.pool).await.unwrap();
+    let long = |term: &str, length: usize| as_parameter(&json!(term.repeat(length)));
+    let numbered = |count: usize| {
+        let terms: Vec<_> = (0..count).map(|n| format!("{n:x}")).collect();
+        as_parameter(&json!(terms.join(" ")))
+    };
+    let searches = [
+        ("a term of 4,000 characters", long("a", 4000), 200),
+        ("4,000 characters that upper case makes longer", long("\u{df}", 4000), 200),
+        ("as many terms as there may be", numbered(32), 200),
+        ("terms that are everywhere", long("e ", 32), 200),
+        ("100 terms", numbered(100), 400),
+        ("2,000 terms", numbered(2000), 400),
+        ("20,000 percent signs", long("%", 20_000), 200),
+        ("20,000 underscores", long("_", 20_000), 200),
+        ("20,000 backslashes", long("\\", 20_000), 200),
+        ("10,000 quotes", long("\"'", 10_000), 200),
+        ("9,000 quotes that close nothing", long("\\\" ", 9000), 200),
+    ];
+    for path in [INVITATION, "/stages/invitation/stages/", "/stages/all/"] {
+        for (what, search, status) in &searches {
+            let mut quickest = Duration::MAX;
+            for _ in 0..3 {
+                let began = Instant::now();
+                app.admin().get(&format!("{path}?search={search}")).await.status(*status);
+                quickest = quickest.min(began.elapsed());
+                if quickest < Duration::from_secs(1) {
+                    break; // the machine may have had other work the first time
+                }
+            }
+            assert!(quickest < Duration::from_secs(1), "{what} on {path}: {quickest:?}");
+        }
+    }
 }
 
 /// The number of rows that a list tells, and the number that there are.

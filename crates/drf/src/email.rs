@@ -1,5 +1,5 @@
-//! Django's `EmailValidator`, which differs from the HTML standard's rule: a quoted local part is fine, a domain needs
-//! a dot (or is `localhost`, or an address in brackets), and its last label has at least two characters.
+//! The `EmailValidator` of Django 5.2, which differs from the HTML standard's rule: a quoted local part is fine, a domain
+//! needs a dot (or is `localhost`, or an address in brackets), and its last label has at least two letters and no digit.
 
 use std::net::IpAddr;
 
@@ -14,9 +14,7 @@ pub fn is_valid(address: &str) -> bool {
     if !(is_dot_atom(local) || is_quoted(local)) {
         return false;
     }
-    domain == "localhost"
-        || is_domain(domain)
-        || idna::domain_to_ascii(domain).is_ok_and(|ascii| is_domain(&ascii))
+    domain == "localhost" || is_domain(domain)
 }
 
 fn is_dot_atom(local: &str) -> bool {
@@ -49,6 +47,8 @@ fn is_quoted(local: &str) -> bool {
     !escaped
 }
 
+/// Labels between dots, of at most 63 characters, none of which begins or ends with a hyphen. The last one has two or more
+/// letters, or is encoded.
 fn is_domain(domain: &str) -> bool {
     if let Some(literal) = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return literal.parse::<IpAddr>().is_ok();
@@ -56,15 +56,21 @@ fn is_domain(domain: &str) -> bool {
     let Some((labels, last)) = domain.rsplit_once('.') else {
         return false;
     };
-    let alphanumeric = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    labels.split('.').all(|label| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(alphanumeric)
+    let is_letter = |c: char| c.is_ascii_alphabetic() || ('\u{a1}'..='\u{ffff}').contains(&c);
+    let is_label = |label: &str, least: usize, fits: &dyn Fn(char) -> bool| {
+        (least..=63).contains(&label.chars().count())
+            && label.chars().all(|c| c == '-' || fits(c))
             && !label.starts_with('-')
             && !label.ends_with('-')
-    }) && (2..=63).contains(&last.len())
-        && last.bytes().all(alphanumeric)
-        && !last.ends_with('-')
+    };
+    let is_encoded = || {
+        let code = last.get(..4).filter(|start| start.eq_ignore_ascii_case("xn--")).map(|_| &last[4..]);
+        code.is_some_and(|code| {
+            (1..=59).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
+    };
+    labels.split('.').all(|label| is_label(label, 1, &|c| is_letter(c) || c.is_ascii_digit()))
+        && (is_label(last, 2, &is_letter) || is_encoded())
 }
 
 #[cfg(test)]
@@ -81,6 +87,13 @@ mod tests {
     #[case("\"quoted\"@b.co", true)]
     #[case("a@[127.0.0.1]", true)]
     #[case("a@münchen.de", true)]
+    #[case("a@b.xn--p1ai", true)]
+    #[case("a@b.c\u{2003}", true)]
+    #[case("a@b.\u{1f600}\u{1f600}", false)]
+    #[case("a@b.c1", false)]
+    #[case("a@b.xn--", false)]
+    #[case("a@1.2.co", true)]
+    #[case("a@b.co.", false)]
     #[case("x@y", false)]
     #[case("@x.com", false)]
     #[case("a b@c.de", false)]

@@ -4,9 +4,14 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-/// `str.strip()`: Unicode white space and the four ASCII separators that Rust doesn't count.
+/// `str.isspace()`: Unicode white space and the four ASCII separators that Rust doesn't count.
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+/// `str.strip()`
 pub fn strip(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c))
+    text.trim_matches(is_space)
 }
 
 /// `str(value)` of a value that came from JSON.
@@ -56,25 +61,33 @@ fn repr_str(text: &str) -> String {
 }
 
 /// Python prints a float with the fewest digits that read back the same, in positional notation while the exponent
-/// is at least -4 and below 16.
+/// is at least -4 and below 16. Where two such numbers are as near it takes the even one, as Rust does only when it is
+/// told how many digits there are.
 fn repr_float(float: f64) -> String {
-    let scientific = format!("{float:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else {
-        return scientific;
+    let shortest = format!("{float:e}");
+    let Some((mantissa, exponent)) = shortest.split_once('e') else {
+        return shortest;
     };
-    match exponent.parse::<i32>() {
-        Ok(exponent) if !(-4..16).contains(&exponent) => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
-        }
-        _ => format!("{float:?}"),
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let or = |nearest: String, other: String| if nearest.parse() == Ok(float) { nearest } else { other };
+    if (-4..16).contains(&exponent) {
+        let decimals = usize::try_from(exponent).map_or_else(
+            |_| decimals + usize::try_from(-exponent).unwrap_or_default(),
+            |exponent| decimals.saturating_sub(exponent).max(1),
+        );
+        return or(format!("{float:.decimals$}"), format!("{float:?}"));
     }
+    let nearest = or(format!("{float:.decimals$e}"), shortest.clone());
+    let mantissa = nearest.split('e').next().unwrap_or_default();
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
 }
 
-/// `int(text)` in base ten: white space around, a sign, single underscores between digits. `None` where Python raises
-/// `ValueError` or the number is beyond 128 bits.
+/// `int(text)` in base ten: white space around (without the four separators of [`is_space`]), a sign, single underscores
+/// between digits. `None` where Python raises `ValueError` or the number is beyond 128 bits.
 pub fn int(text: &str) -> Option<i128> {
-    let text = strip(text);
+    let text = text.trim();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let separated =
         digits.split('_').all(|group| !group.is_empty() && group.bytes().all(|b| b.is_ascii_digit()));
@@ -83,10 +96,11 @@ pub fn int(text: &str) -> Option<i128> {
 
 /// `float(text)`: as [`int`], with a fraction, an exponent, `inf` and `nan`.
 pub fn float(text: &str) -> Option<f64> {
-    let text = strip(text);
-    if text.starts_with('_') || text.ends_with('_') || text.contains("__") {
-        return None;
-    }
+    let text = text.trim();
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let separated = text.split('_').zip(text.split('_').skip(1));
+    let mut separated = separated.map(|(before, behind)| (before.chars().last(), behind.chars().next()));
+    separated.all(|(before, behind)| is_digit(before) && is_digit(behind)).then_some(())?;
     text.replace('_', "").parse().ok()
 }
 
@@ -131,6 +145,11 @@ mod tests {
     #[case(json!(0.0001), "0.0001")]
     #[case(json!(0.00001), "1e-05")]
     #[case(json!(-2.5), "-2.5")]
+    #[case(json!(-0.0), "-0.0")]
+    #[case(json!(1_238_150_003_997_268.25), "1238150003997268.2")]
+    #[case(json!(82_214_345_589_372.125), "82214345589372.12")]
+    #[case(json!(5e-324), "5e-324")]
+    #[case(json!(9_007_199_254_740_993.0), "9007199254740992.0")]
     fn prints_as_python_does(#[case] value: Value, #[case] expected: &str) {
         assert_eq!(str(&value), expected);
     }
@@ -143,8 +162,28 @@ mod tests {
     #[case("", None)]
     #[case("1.0", None)]
     #[case("-", None)]
+    #[case("\x1c7", None)]
+    #[case("\u{2003}7\u{a0}", Some(7))]
     fn reads_integers_as_python_does(#[case] text: &str, #[case] expected: Option<i128>) {
         assert_eq!(int(text), expected);
+    }
+
+    #[rstest]
+    #[case(" 1_0.5e1_0 ", Some(10.5e10))]
+    #[case("-.5", Some(-0.5))]
+    #[case("5.", Some(5.0))]
+    #[case("-Infinity", Some(f64::NEG_INFINITY))]
+    #[case("1_.5", None)]
+    #[case("1._5", None)]
+    #[case("1_e5", None)]
+    #[case("1e_5", None)]
+    #[case("_1", None)]
+    #[case("1_", None)]
+    #[case("1__0", None)]
+    #[case(".", None)]
+    #[case("0x10", None)]
+    fn reads_floats_as_python_does(#[case] text: &str, #[case] expected: Option<f64>) {
+        assert_eq!(float(text), expected);
     }
 
     #[rstest]

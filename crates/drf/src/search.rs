@@ -91,43 +91,62 @@ fn split(given: &str) -> Vec<String> {
     terms
 }
 
-/// Django's `smart_split`: tokens between white space, where a quoted stretch may hold white space.
+/// Django's `smart_split`: tokens between white space, where a quoted stretch may hold white space. A token with such a
+/// stretch ends before a quote that nothing closes.
 fn smart_split(text: &str) -> Vec<&str> {
-    let mut tokens = Vec::new();
-    let mut rest = text.trim_start();
+    let (mut tokens, mut unclosed) = (Vec::new(), HashSet::new());
+    let mut rest = text.trim_start_matches(python::is_space);
     while !rest.is_empty() {
-        let end = token_end(rest);
+        let end = token_end(rest, &mut unclosed);
         let (token, behind) = rest.split_at(end);
         tokens.push(token);
-        rest = behind.trim_start();
+        rest = behind.trim_start_matches(python::is_space);
     }
     tokens
 }
 
-fn token_end(text: &str) -> usize {
-    let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
-        if c.is_whitespace() {
-            break;
+/// Bytes of the token that `text` begins with. No quote that is `unclosed` has another one behind it that could close it:
+/// to look for it again from each token would take long.
+fn token_end(text: &str, unclosed: &mut HashSet<char>) -> usize {
+    let is_quote = |c: char| matches!(c, '"' | '\'');
+    let plain = |from: usize| {
+        text[from..].find(|c| is_quote(c) || python::is_space(c)).map_or(text.len(), |length| from + length)
+    };
+    let (mut end, mut quoted) = (plain(0), false);
+    while let Some(quote) = text[end..].chars().next().filter(|c| is_quote(*c) && !unclosed.contains(c)) {
+        match closing_quote(&text[end + 1..], quote) {
+            Closing::At(length) => (end, quoted) = (plain(end + 1 + length + 1), true),
+            Closing::Broken => break,
+            Closing::Nowhere => {
+                unclosed.insert(quote);
+            }
         }
-        let closing = matches!(c, '"' | '\'').then(|| closing_quote(&text[at + 1..], c)).flatten();
-        at += closing.map_or(c.len_utf8(), |length| 1 + length + 1);
     }
-    at
+    if quoted { end } else { text.find(python::is_space).unwrap_or(text.len()) }
 }
 
-/// Bytes before the quote that closes a phrase.
-fn closing_quote(text: &str, quote: char) -> Option<usize> {
+/// What closes a phrase.
+enum Closing {
+    /// A quote behind so many bytes.
+    At(usize),
+    /// Nothing: a backslash before a line feed.
+    Broken,
+    /// Nothing, up to the end.
+    Nowhere,
+}
+
+fn closing_quote(text: &str, quote: char) -> Closing {
     let mut escaped = false;
     for (at, c) in text.char_indices() {
         match c {
+            '\n' if escaped => return Closing::Broken,
             _ if escaped => escaped = false,
             '\\' => escaped = true,
-            c if c == quote => return Some(at),
+            c if c == quote => return Closing::At(at),
             _ => {}
         }
     }
-    None
+    Closing::Nowhere
 }
 
 /// A pattern for LIKE that finds `term` anywhere.
@@ -160,6 +179,10 @@ mod tests {
     #[case("'", &[""])]
     #[case("\"open", &["\"open"])]
     #[case("'it\\'s'", &["it's"])]
+    #[case("a\"\"%\"", &["a\"\"%", ""])]
+    #[case("\"a b\"c\"d e", &["\"a b\"c", "\"d", "e"])]
+    #[case("b\x1c'", &["b", ""])]
+    #[case("\"a\\\nb\"", &["\"a\\", "b\""])]
     #[case("  ", &[])]
     fn splits_search(#[case] text: &str, #[case] expected: &[&str]) {
         assert_eq!(split(text), expected);

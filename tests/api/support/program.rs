@@ -12,12 +12,16 @@ use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use super::TestApp;
 use super::database;
 use super::process::{self, PATIENCE};
 
 /// An environment for the program that names a database without any table.
 pub async fn empty_database() -> Vec<(&'static str, String)> {
-    let options = database::empty().await;
+    environment(&database::empty().await)
+}
+
+fn environment(options: &PgConnectOptions) -> Vec<(&'static str, String)> {
     let socket = options.get_socket().unwrap().to_str().unwrap().to_owned();
     vec![
         ("AUTHENTIK_POSTGRESQL__HOST", socket),
@@ -36,6 +40,13 @@ pub fn database_of(environment: &[(&'static str, String)]) -> PgPool {
         .username(value("AUTHENTIK_POSTGRESQL__USER"))
         .database(value("AUTHENTIK_POSTGRESQL__NAME"));
     PgPoolOptions::new().max_connections(2).connect_lazy_with(options)
+}
+
+impl TestApp {
+    /// An environment for the program that names this one's database.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        environment(&self.pool.connect_options())
+    }
 }
 
 /// A running server.
@@ -80,6 +91,11 @@ impl Program {
             assert!(ended.is_none() && started.elapsed() < PATIENCE, "the server does not start: {log}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What it printed for the person who started it.

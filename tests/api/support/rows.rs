@@ -103,7 +103,7 @@ impl TestApp {
     pub async fn invitation_stages(&self, count: i32) {
         sqlx::query(
             "WITH stages AS (INSERT INTO authentik_flows_stage (stage_uuid, name) \
-               SELECT gen_random_uuid(), 'stage ' || to_char(n, 'FM000') FROM generate_series(1, $1) n RETURNING stage_uuid) \
+               SELECT gen_random_uuid(), 'stage ' || to_char(n, 'FM999000') FROM generate_series(1, $1) n RETURNING stage_uuid) \
              INSERT INTO authentik_stages_invitation_invitationstage (stage_ptr_id, continue_flow_without_invitation) \
              SELECT stage_uuid, FALSE FROM stages",
         )
