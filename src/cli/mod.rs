@@ -67,7 +67,7 @@ impl Cli {
             return print(&document::yaml()?);
         }
         let settings = Settings::from_env()?;
-        telemetry::start(settings.log_level);
+        telemetry::start(settings.log_level, settings.log_format)?;
         match self.command {
             Command::Serve => serve::serve(settings).await,
             Command::Healthcheck => healthcheck::healthcheck(settings.listen),

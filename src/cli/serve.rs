@@ -18,6 +18,8 @@ use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::{Server, bootstrap};
 use crate::http::{self, Connections, HEAD_TIME_LIMIT};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// How long requests may take to finish after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
@@ -34,11 +36,17 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
+    let metrics = listen_for_metrics(&settings).await?;
+    let traces = settings.traces.as_deref().map(Traces::start).transpose()?;
     let server = Server::start(&settings.database).await?;
     // Before anybody is told that we serve: whoever is may stop us at once.
     let signals = Signals::install()?;
-    let app = open(&server, settings, address).await?;
+    let app = open(&server, settings, address, metrics.as_ref()).await?;
     let database = app.database.clone();
+    let shown = match metrics {
+        Some(listener) => Some(tokio::spawn(http::serve_metrics(listener, app.clone(), Metrics::install()?))),
+        None => None,
+    };
     let (stop, stopped) = oneshot::channel();
     let mut keeper = tokio::spawn(server.keep(stopped));
     let watch = tokio::spawn(database.requests.clone().watch());
@@ -46,9 +54,15 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         () = run(listener, app, signals) => None,
         ended = &mut keeper => Some(ended),
     };
+    if let Some(shown) = shown {
+        shown.abort();
+    }
     watch.abort();
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     match lost {
         Some(ended) => ended?,
         None => {
@@ -58,8 +72,28 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
 }
 
+/// Where metrics are fetched. `None` if the usual address is taken and nobody asked for it: two servers may run on a machine.
+async fn listen_for_metrics(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+    let address = settings.listen_metrics;
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if settings.wants_metrics => {
+            Err(error).with_context(|| format!("AUTHENTIK_LISTEN__METRICS: cannot listen on {address}"))
+        }
+        Err(error) => {
+            tracing::warn!(%address, cause = %error, "no metrics; AUTHENTIK_LISTEN__METRICS names another address");
+            Ok(None)
+        }
+    }
+}
+
 /// Open the database and say where everything is.
-async fn open(server: &Server, settings: Settings, address: SocketAddr) -> anyhow::Result<App> {
+async fn open(
+    server: &Server,
+    settings: Settings,
+    address: SocketAddr,
+    metrics: Option<&TcpListener>,
+) -> anyhow::Result<App> {
     let (clock, ids) = (Clock::System, Ids::Random);
     let database = super::open(server, &settings).await?;
     if !database.layout.is_attached()
@@ -67,7 +101,8 @@ async fn open(server: &Server, settings: Settings, address: SocketAddr) -> anyho
     {
         print(&welcome(address, settings.first_user.token.is_none().then_some(&key)))?;
     }
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    let metrics = metrics.and_then(|listener| listener.local_addr().ok()).map(tracing::field::display);
+    tracing::info!(%address, metrics, version = env!("CARGO_PKG_VERSION"), "serving");
     Ok(App::new(database, settings, clock, ids))
 }
 

@@ -33,6 +33,7 @@ mod paging;
 mod properties;
 mod races;
 mod search;
+mod seen;
 mod support;
 mod tokens;
 mod used_by;
