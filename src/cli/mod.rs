@@ -4,6 +4,7 @@ mod doctor;
 mod healthcheck;
 mod role;
 mod serve;
+mod service_manager;
 mod stdout;
 mod token;
 mod user;

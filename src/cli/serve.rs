@@ -8,10 +8,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::service_manager;
 use super::stdout::print;
 use crate::app::App;
 use crate::clock::{Clock, Ids};
@@ -50,6 +52,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (stop, stopped) = oneshot::channel();
     let mut keeper = tokio::spawn(server.keep(stopped));
     let watch = tokio::spawn(database.requests.clone().watch());
+    let alive = tokio::spawn(service_manager::keep_alive(database.requests.clone()));
+    service_manager::tell(&NotifyState::Ready);
     let lost = tokio::select! {
         () = run(listener, app, signals) => None,
         ended = &mut keeper => Some(ended),
@@ -57,6 +61,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     if let Some(shown) = shown {
         shown.abort();
     }
+    alive.abort();
     watch.abort();
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
@@ -145,6 +150,7 @@ async fn run(listener: TcpListener, app: App, mut signals: Signals) {
         grace = signals.next() => grace,
     };
     tracing::info!("stopping");
+    service_manager::tell(&NotifyState::Stopping);
     // First of all: whoever balances load looks here, and sends requests until it has seen it.
     app.stop();
     if grace == GRACE {

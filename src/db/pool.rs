@@ -19,7 +19,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch as channel};
 use tokio::time::{Instant, timeout};
 
-use self::figures::Queue;
+use self::figures::{Queue, Watched};
 use super::proof::Server;
 use super::time_limit::{Limits, TIME_LIMIT};
 use crate::error::ApiError;
@@ -53,6 +53,7 @@ struct Inner {
     /// How many of them writes may have. They wait for each other's locks, and reads go on meanwhile.
     writes: Arc<Semaphore>,
     queue: Queue,
+    watched: Watched,
     idle: Mutex<Vec<Idle>>,
     state: channel::Sender<State>,
     /// The connection that asks whether the server answers; no request gets it.
@@ -117,6 +118,7 @@ impl Pool {
             slots: Arc::new(Semaphore::new(size)),
             writes: Arc::new(Semaphore::new(writes)),
             queue: Queue::default(),
+            watched: Watched::default(),
             idle: Mutex::default(),
             state: channel::Sender::new(State { answers: true, given_up: 0 }),
             probe: tokio::sync::Mutex::default(),

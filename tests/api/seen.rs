@@ -1,10 +1,11 @@
-//! What is seen of the real program: its metrics, its log and its traces.
+//! What is seen of the real program: its metrics, its log, its traces, and what it tells systemd.
 
 #![expect(clippy::float_cmp, reason = "counts are whole numbers")]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -434,4 +435,31 @@ async fn a_collector_that_is_not_there_holds_nobody_up() {
     server.signal(Signal::INT);
     assert_eq!(server.wait().code(), Some(0), "{}", server.stderr());
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn systemd_is_told_what_becomes_of_the_server() {
+    let socket = new_directory("systemd").join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut environment = environment().await;
+    environment.push(("NOTIFY_SOCKET", socket.to_str().unwrap().to_owned()));
+    environment.push(("WATCHDOG_USEC", "400000".to_owned()));
+    let mut server = Program::serve(&environment);
+    let next = || {
+        let mut message = [0; 64];
+        let length = manager.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).trim().to_owned()
+    };
+    let mut first = [next(), next()];
+    first.sort();
+    assert_eq!(first, ["READY=1", "WATCHDOG=1"]);
+    let began = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(next(), "WATCHDOG=1");
+    }
+    assert!(began.elapsed() > Duration::from_millis(350), "every 200 ms: {:?}", began.elapsed());
+    server.signal(Signal::TERM);
+    wait_until("STOPPING=1", || next() == "STOPPING=1");
+    assert_eq!(server.wait().code(), Some(0));
 }

@@ -1,6 +1,10 @@
 //! How the connections and the server are, for metrics.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Pool;
 use crate::telemetry::metrics;
@@ -39,7 +43,28 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// When the watch over the server was last seen at work.
+pub(super) struct Watched(Mutex<Instant>);
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+}
+
+impl Watched {
+    /// It is at work.
+    pub(super) fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
 impl Pool {
+    /// For how long nothing was seen of [`Self::watch`]. Seconds are usual, whatever the server does.
+    pub fn unwatched_for(&self) -> Duration {
+        self.0.watched.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
     /// How many connections there are, and who waits for one.
     pub fn figures(&self) -> metrics::Pool {
         let (idle, queue) = (self.idle().len(), &self.0.queue);
