@@ -2,7 +2,8 @@
 
 #![expect(clippy::float_cmp, reason = "counts are whole numbers")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use regex::Regex;
 use rstest::rstest;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -462,4 +464,29 @@ async fn systemd_is_told_what_becomes_of_the_server() {
     server.signal(Signal::TERM);
     wait_until("STOPPING=1", || next() == "STOPPING=1");
     assert_eq!(server.wait().code(), Some(0));
+}
+
+#[tokio::test]
+async fn dashboard_alerts_and_documentation_speak_of_the_metrics_that_there_are() {
+    let server = Program::serve(&environment().await);
+    assert_eq!(server.request("GET", STAGES, KEY, "").unwrap().0, 200);
+    let text = server.scrape().unwrap();
+    let shown: BTreeSet<_> = text.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
+    let metric = Regex::new(r"\b(?:ak_stages|process)_[a-z_]+\b").unwrap();
+    let read =
+        |path: &str| fs::read_to_string(format!("{}/docs/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for path in ["monitoring/dashboard.json", "monitoring/alerts.yml"] {
+        let text = read(path);
+        let used: BTreeSet<_> = metric.find_iter(&text).map(|found| found.as_str()).collect();
+        assert!(used.len() > 5, "{path}: {used:?}");
+        assert!(used.is_subset(&shown), "{path} reads what isn't shown: {:?}", &used - &shown);
+    }
+    let told = read("OPERATIONS.md");
+    let told: BTreeSet<_> = metric.find_iter(&told).map(|found| found.as_str()).collect();
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let families: BTreeSet<_> = families.collect();
+    assert_eq!(told, families, "docs/OPERATIONS.md lists them all");
+    for family in families {
+        assert!(text.contains(&format!("# HELP {family} ")), "{family} says what it is");
+    }
 }
