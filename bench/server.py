@@ -45,6 +45,7 @@ class Server:
         own = {
             "DATABASE_URL": url,
             "AUTHENTIK_LISTEN__HTTP": f"127.0.0.1:{self.port}",
+            "AUTHENTIK_LISTEN__METRICS": "127.0.0.1:0",
             "AUTHENTIK_BOOTSTRAP_TOKEN": TOKEN,
         }
         began = time.monotonic()

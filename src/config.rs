@@ -14,6 +14,7 @@ use crate::contract::duration::parse_timedelta;
 use crate::db::bootstrap::FirstUser;
 use crate::db::embedded::EmbeddedSettings;
 use crate::db::{self, Limits, Location, Needs};
+use crate::telemetry::LogFormat;
 
 /// One setting.
 pub struct Setting {
@@ -63,7 +64,22 @@ pub const SETTINGS: &[Setting] = &[
         "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fe80::/10,::1/128",
         "networks of the proxies whose `X-Forwarded-For` is believed",
     ),
+    setting(
+        "AUTHENTIK_LISTEN__METRICS",
+        "127.0.0.1:9300",
+        "address and port of `/-/metrics/`, for Prometheus; unset, the server goes on without where they are taken",
+    ),
     setting("AUTHENTIK_LOG_LEVEL", "info", "`trace`, `debug`, `info`, `warning` or `error`"),
+    setting(
+        "AUTHENTIK_STAGES__LOG_FORMAT",
+        "",
+        "`pretty` or `json`; unset, `pretty` on a terminal and `json` elsewhere",
+    ),
+    setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "the OpenTelemetry collector that traces go to, such as `http://127.0.0.1:4318`; unset, there are none",
+    ),
     setting(
         "AUTHENTIK_BOOTSTRAP_TOKEN",
         "",
@@ -154,6 +170,14 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The networks of the proxies that may say who the client is.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where Prometheus fetches metrics.
+    pub listen_metrics: SocketAddr,
+    /// Whether that address was named: then it has to be free.
+    pub wants_metrics: bool,
+    /// How a line of the log looks; by whether it goes to a terminal, if that isn't said.
+    pub log_format: Option<LogFormat>,
+    /// The collector of traces, if there is one.
+    pub traces: Option<String>,
     /// As `tracing` spells it.
     pub log_level: tracing::Level,
     /// The first user of our own database.
@@ -207,6 +231,30 @@ impl Settings {
                 "AUTHENTIK_LISTEN__HTTP",
                 "an address and a port, such as 127.0.0.1:9000",
                 |text| text.parse().ok(),
+            )?,
+            listen_metrics: source.parse(
+                "AUTHENTIK_LISTEN__METRICS",
+                "an address and a port, such as 127.0.0.1:9300",
+                |text| text.parse().ok(),
+            )?,
+            wants_metrics: source.given("AUTHENTIK_LISTEN__METRICS")?.is_some(),
+            log_format: source.parse(
+                "AUTHENTIK_STAGES__LOG_FORMAT",
+                "pretty or json",
+                |text| match text {
+                    "" => Some(None),
+                    "pretty" => Some(Some(LogFormat::Pretty)),
+                    "json" => Some(Some(LogFormat::Json)),
+                    _ => None,
+                },
+            )?,
+            traces: source.parse(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "a URL such as http://127.0.0.1:4318",
+                |text| match text {
+                    "" => Some(None),
+                    url => (url.starts_with("http://") && !url.contains('@')).then(|| Some(url.to_owned())),
+                },
             )?,
             trusted_proxies: source.parse(
                 "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
@@ -384,7 +432,11 @@ mod tests {
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.0/24,")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "proxy.example.com")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "10.0.0.0/8,192.0.2.0/33")]
+    #[case("AUTHENTIK_LISTEN__METRICS", "9300")]
     #[case("AUTHENTIK_LOG_LEVEL", "loud")]
+    #[case("AUTHENTIK_STAGES__LOG_FORMAT", "xml")]
+    #[case("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318")]
+    #[case("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:secret@collector:4318")]
     #[case("AUTHENTIK_STAGES__POOL_SIZE", "many")]
     #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "seconds=31")]
     #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "microseconds=1")]

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::db::{Layout, Need, Sql};
 use crate::error::ApiError;
+use crate::telemetry::{self, Refusal};
 
 pub use giving::{ENABLE_SUPERUSER, Gift, Lack};
 pub use rbac::Scope;
@@ -59,6 +60,9 @@ pub struct Caller {
     /// What the installation's administrators set.
     #[sqlx(flatten)]
     pub tenant: Tenant,
+    /// Whether the token is for the API.
+    is_for_api: bool,
+    is_active: bool,
     /// When the token ends, if it does.
     token_expires: Option<DateTime<Utc>>,
     /// The snapshot of the statement that found all this.
@@ -69,6 +73,19 @@ impl Caller {
     /// Whether the token is still valid.
     pub fn is_valid(&self, now: DateTime<Utc>) -> bool {
         self.token_expires.is_none_or(|expires| expires > now)
+    }
+
+    /// Whether the holder of the key may ask.
+    fn judged(self, now: DateTime<Utc>) -> Result<Self, Refusal> {
+        if !self.is_for_api {
+            Err(Refusal::Intent)
+        } else if !self.is_active {
+            Err(Refusal::Inactive)
+        } else if !self.is_valid(now) {
+            Err(Refusal::Expired)
+        } else {
+            Ok(self)
+        }
     }
 
     /// The roles, to grant something to their holder or to look for object permissions.
@@ -98,17 +115,18 @@ pub async fn authenticate(
     now: DateTime<Utc>,
 ) -> Result<Caller, ApiError> {
     if key.contains('\0') {
+        telemetry::refused(Refusal::Unknown);
         return Err(ApiError::AuthenticationFailed);
     }
     let (tenant_columns, tenant_joins) = Tenant::sql(layout);
     let mut query = Sql::new("WITH RECURSIVE host (name) AS (SELECT ");
     query.bind(host).push(
         "), caller AS (\
-           SELECT u.id, u.username, u.email, u.type, \
+           SELECT u.id, u.username, u.email, u.type, u.is_active, k.intent = 'api' AS is_for_api, \
              CASE WHEN k.expiring THEN k.expires END AS token_expires, pg_current_snapshot()::text AS snapshot \
            FROM authentik_core_token k \
            JOIN authentik_core_user u ON u.id = k.user_id \
-           WHERE k.intent = 'api' AND u.is_active AND k.key = ",
+           WHERE k.key = ",
     );
     query.bind(key).push(
         "), groups (id) AS (\
@@ -131,7 +149,11 @@ pub async fn authenticate(
     );
     query.push(tenant_columns).push(" FROM caller").push(tenant_joins);
     let caller: Option<Caller> = query.build_query_as().fetch_optional(connection).await?;
-    let mut caller = caller.filter(|caller| caller.is_valid(now)).ok_or(ApiError::AuthenticationFailed)?;
+    let judged = caller.ok_or(Refusal::Unknown).and_then(|caller| caller.judged(now));
+    let mut caller = judged.map_err(|refusal| {
+        telemetry::refused(refusal);
+        ApiError::AuthenticationFailed
+    })?;
     caller.granted = std::mem::take(&mut caller.permissions).into_iter().collect();
     Ok(caller)
 }

@@ -4,6 +4,7 @@ mod doctor;
 mod healthcheck;
 mod role;
 mod serve;
+mod service_manager;
 mod stdout;
 mod token;
 mod user;
@@ -67,7 +68,7 @@ impl Cli {
             return print(&document::yaml()?);
         }
         let settings = Settings::from_env()?;
-        telemetry::start(settings.log_level);
+        telemetry::start(settings.log_level, settings.log_format)?;
         match self.command {
             Command::Serve => serve::serve(settings).await,
             Command::Healthcheck => healthcheck::healthcheck(settings.listen),

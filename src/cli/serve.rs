@@ -8,16 +8,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::service_manager;
 use super::stdout::print;
 use crate::app::App;
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::{Server, bootstrap};
 use crate::http::{self, Connections, HEAD_TIME_LIMIT};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// How long requests may take to finish after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
@@ -34,21 +38,36 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
+    let metrics = listen_for_metrics(&settings).await?;
+    let traces = settings.traces.as_deref().map(Traces::start).transpose()?;
     let server = Server::start(&settings.database).await?;
     // Before anybody is told that we serve: whoever is may stop us at once.
     let signals = Signals::install()?;
-    let app = open(&server, settings, address).await?;
+    let app = open(&server, settings, address, metrics.as_ref()).await?;
     let database = app.database.clone();
+    let shown = match metrics {
+        Some(listener) => Some(tokio::spawn(http::serve_metrics(listener, app.clone(), Metrics::install()?))),
+        None => None,
+    };
     let (stop, stopped) = oneshot::channel();
     let mut keeper = tokio::spawn(server.keep(stopped));
     let watch = tokio::spawn(database.requests.clone().watch());
+    let alive = tokio::spawn(service_manager::keep_alive(database.requests.clone()));
+    service_manager::tell(&NotifyState::Ready);
     let lost = tokio::select! {
         () = run(listener, app, signals) => None,
         ended = &mut keeper => Some(ended),
     };
+    if let Some(shown) = shown {
+        shown.abort();
+    }
+    alive.abort();
     watch.abort();
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     match lost {
         Some(ended) => ended?,
         None => {
@@ -58,8 +77,28 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
 }
 
+/// Where metrics are fetched. `None` if the usual address is taken and nobody asked for it: two servers may run on a machine.
+async fn listen_for_metrics(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+    let address = settings.listen_metrics;
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if settings.wants_metrics => {
+            Err(error).with_context(|| format!("AUTHENTIK_LISTEN__METRICS: cannot listen on {address}"))
+        }
+        Err(error) => {
+            tracing::warn!(%address, cause = %error, "no metrics; AUTHENTIK_LISTEN__METRICS names another address");
+            Ok(None)
+        }
+    }
+}
+
 /// Open the database and say where everything is.
-async fn open(server: &Server, settings: Settings, address: SocketAddr) -> anyhow::Result<App> {
+async fn open(
+    server: &Server,
+    settings: Settings,
+    address: SocketAddr,
+    metrics: Option<&TcpListener>,
+) -> anyhow::Result<App> {
     let (clock, ids) = (Clock::System, Ids::Random);
     let database = super::open(server, &settings).await?;
     if !database.layout.is_attached()
@@ -67,7 +106,8 @@ async fn open(server: &Server, settings: Settings, address: SocketAddr) -> anyho
     {
         print(&welcome(address, settings.first_user.token.is_none().then_some(&key)))?;
     }
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    let metrics = metrics.and_then(|listener| listener.local_addr().ok()).map(tracing::field::display);
+    tracing::info!(%address, metrics, version = env!("CARGO_PKG_VERSION"), "serving");
     Ok(App::new(database, settings, clock, ids))
 }
 
@@ -110,6 +150,7 @@ async fn run(listener: TcpListener, app: App, mut signals: Signals) {
         grace = signals.next() => grace,
     };
     tracing::info!("stopping");
+    service_manager::tell(&NotifyState::Stopping);
     // First of all: whoever balances load looks here, and sends requests until it has seen it.
     app.stop();
     if grace == GRACE {

@@ -4,6 +4,7 @@
 //! Every wait on the server ends in time, and a connection that misses its limit is closed without a word. While
 //! [`watch`](Pool::watch) finds that the server doesn't answer, nobody waits for it at all.
 
+mod figures;
 mod shared_proof;
 mod watch;
 
@@ -18,6 +19,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch as channel};
 use tokio::time::{Instant, timeout};
 
+use self::figures::{Queue, Watched};
 use super::proof::Server;
 use super::time_limit::{Limits, TIME_LIMIT};
 use crate::error::ApiError;
@@ -46,9 +48,12 @@ struct Inner {
     /// Whether a PgBouncer in transaction mode stands between: then the connections are others' too.
     pgbouncer: bool,
     limits: Limits,
+    size: usize,
     slots: Arc<Semaphore>,
     /// How many of them writes may have. They wait for each other's locks, and reads go on meanwhile.
     writes: Arc<Semaphore>,
+    queue: Queue,
+    watched: Watched,
     idle: Mutex<Vec<Idle>>,
     state: channel::Sender<State>,
     /// The connection that asks whether the server answers; no request gets it.
@@ -109,8 +114,11 @@ impl Pool {
             options,
             pgbouncer: how.pgbouncer,
             limits: how.limits,
+            size,
             slots: Arc::new(Semaphore::new(size)),
             writes: Arc::new(Semaphore::new(writes)),
+            queue: Queue::default(),
+            watched: Watched::default(),
             idle: Mutex::default(),
             state: channel::Sender::new(State { answers: true, given_up: 0 }),
             probe: tokio::sync::Mutex::default(),
@@ -161,6 +169,10 @@ impl Pool {
 
     async fn permit(&self, to_write: bool) -> sqlx::Result<Permit> {
         let of = async |semaphore: &Arc<Semaphore>| {
+            if let Ok(permit) = Arc::clone(semaphore).try_acquire_owned() {
+                return Ok(permit);
+            }
+            let _waiting = self.0.queue.enter();
             Arc::clone(semaphore).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)
         };
         let write = if to_write { Some(of(&self.0.writes).await?) } else { None };

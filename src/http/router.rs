@@ -1,11 +1,12 @@
 //! The router and its middleware, with the reason for each layer's place.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, State};
-use axum::http::{HeaderName, HeaderValue, Request, Uri, header};
+use axum::extract::{ConnectInfo, MatchedPath, State};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -19,11 +20,16 @@ use crate::app::App;
 use crate::contract::{API_PREFIX, paths};
 use crate::error::ApiError;
 use crate::resources;
+use crate::telemetry::traces::RequestSpan;
+use crate::telemetry::{Refusal, Work, metrics};
 use crate::views::Answer;
 use crate::views::endpoint::Endpoint;
 
 /// The header that names a request, 32 hexadecimal digits, on every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-authentik-id");
+
+/// The header that names a span, as W3C's Trace Context has it.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The whole server.
 pub fn router(app: App) -> Router {
@@ -125,23 +131,48 @@ fn merge_slashes(mut request: Request<Body>) -> Request<Body> {
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// One line a request. It names the route, never the path or the query: an invitation's key is the secret of its
-/// link.
+/// A method, or `other`: a client may make up as many as it likes.
+fn known_method(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    known.into_iter().find(|name| method == name).unwrap_or("other")
+}
+
+/// What is seen of a request: one line, its metrics, its span. They name the route, never the path or the query: an
+/// invitation's key is the secret of its link.
 async fn log_request(State(app): State<App>, mut request: Request<Body>, next: Next) -> Response {
     let id = app.ids.next().simple().to_string();
     request.extensions_mut().insert(RequestId(id.clone()));
     let started = std::time::Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
+    let method = known_method(request.method());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let running = metrics::Running::begin();
+    let work = Work::new(RequestSpan::begin(method, route, request.headers()));
+    let mut response = work.done_by(next.run(request)).await;
+    drop(running);
+    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    metrics::answered(method, route, status, elapsed, &work);
+    let refusal = work.refusal();
     tracing::info!(
         request_id = id,
-        method = %method,
-        route = route.as_deref().unwrap_or("none"),
-        status = response.status().as_u16(),
-        runtime_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        method,
+        route,
+        status,
+        runtime_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        user = work.user(),
+        statements = work.statements(),
+        refused = refusal.map(Refusal::name),
+        client = client.filter(|_| refusal.is_some()).map(tracing::field::display),
+        trace_id = work.span().map(RequestSpan::trace_id),
         "request"
     );
+    if let Some(span) = work.span() {
+        span.end(status, &work);
+        if let Some(value) = span.traceparent() {
+            response.headers_mut().insert(TRACEPARENT, value);
+        }
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

@@ -19,6 +19,7 @@ use crate::auth::Caller;
 use crate::authentik::Trace;
 use crate::db::statements::Lock;
 use crate::error::ApiError;
+use crate::telemetry::{self, Refusal, metrics};
 
 /// What is done with a request for a path.
 pub type Serve = Box<dyn Fn(Call) -> Serving + Send + Sync>;
@@ -67,6 +68,7 @@ fn at<R: Resource>(route: Route) -> impl Iterator<Item = &'static Action<R>> {
 async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiError> {
     call.negotiate()?;
     if call.bearer().is_none() {
+        telemetry::refused(Refusal::Missing);
         return Err(anonymous(route)); // which takes no connection
     }
     let method = call.action_method();
@@ -75,6 +77,7 @@ async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiE
     match attempt::<R>(&mut call, route, action, effect, false).await {
         // A read may be done again: on a connection that was opened after whatever cut this one.
         Err(ApiError::Disconnected(_)) if effect == Effect::Reads => {
+            metrics::retried();
             attempt::<R>(&mut call, route, action, effect, true).await
         }
         done => done,
@@ -179,6 +182,7 @@ async fn run<R: Resource>(
 ) -> Result<Answer, ApiError> {
     let (connection, after_commit) = transaction.parts();
     let caller = caller.ok_or_else(|| anonymous(route))?;
+    telemetry::asked_by(caller.id);
     let Some(action) = action else {
         return match call.method.as_str() {
             "OPTIONS" => options::<R>(call, route, caller, connection).await,
@@ -284,7 +288,9 @@ async fn options<R: Resource>(
 async fn check_credentials(call: &Call, anew: bool) -> Result<(), ApiError> {
     let work = async {
         let mut transaction = Transaction::begin(&call.app.database, Effect::Reads, anew).await?;
-        call.authenticate(transaction.parts().0).await?;
+        if let Some(caller) = call.authenticate(transaction.parts().0).await? {
+            telemetry::asked_by(caller.id);
+        }
         transaction.commit().await
     };
     in_time(&call.app, call.deadline, work).await
@@ -297,10 +303,14 @@ async fn serve_view(call: Call, view: &'static ApiView) -> Result<Answer, ApiErr
         let needed = declared.permission != Permission::Public;
         if call.bearer().is_some() {
             match check_credentials(&call, false).await {
-                Err(ApiError::Disconnected(_)) => check_credentials(&call, true).await?,
+                Err(ApiError::Disconnected(_)) => {
+                    metrics::retried();
+                    check_credentials(&call, true).await?;
+                }
                 done => done?,
             }
         } else if needed {
+            telemetry::refused(Refusal::Missing);
             return Err(ApiError::NotAuthenticated);
         }
     }

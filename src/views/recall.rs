@@ -16,6 +16,7 @@ use crate::db::Proof;
 use crate::db::proof::{Seen, Server};
 use crate::error::ApiError;
 use crate::memory::{AnswerKey, Body, Memory, Proved};
+use crate::telemetry;
 
 /// The whole answer to a read.
 pub(super) struct Whole(AnswerKey);
@@ -37,7 +38,8 @@ impl Whole {
             memory.saw(&now);
             return None;
         }
-        let Body { content_type, bytes, .. } = known.fact;
+        let Body { content_type, bytes, caller } = known.fact;
+        telemetry::asked_by(caller.id);
         Some(Answer { status: StatusCode::OK, content_type, body: bytes, headers: Vec::new() })
     }
 }

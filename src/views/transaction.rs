@@ -8,6 +8,7 @@ use crate::db::Database;
 use crate::db::pool::Pooled;
 use crate::db::proof::Server;
 use crate::error::ApiError;
+use crate::telemetry::{self, metrics};
 
 /// What is to be done once the transaction is committed. If it isn't, none of it is done.
 #[derive(Default)]
@@ -52,6 +53,7 @@ impl Transaction {
         let connection = match begun(database, effect, anew).await.map_err(ApiError::from) {
             // It was cut while nobody used it, and nothing was asked of it yet. A read notices later, and is done again.
             Err(ApiError::Disconnected(_)) if !anew && effect == Effect::Writes => {
+                metrics::retried();
                 begun(database, effect, true).await?
             }
             taken => taken?,
@@ -79,13 +81,13 @@ impl Transaction {
         if !connection.in_transaction() {
             return Ok(connection.finish().await?);
         }
-        let committed = tokio::spawn(async move {
+        let committed = tokio::spawn(telemetry::carried(async move {
             connection.finish().await?;
             for work in after_commit.0 {
                 work();
             }
             Ok(())
-        });
+        }));
         committed.await.map_err(anyhow::Error::from)?
     }
 }

@@ -35,6 +35,7 @@ mod parsers;
 mod properties;
 mod races;
 mod search;
+mod seen;
 mod support;
 mod tokens;
 mod used_by;

@@ -189,6 +189,7 @@ class Lab:
             "AUTHENTIK_POSTGRESQL__USER": "postgres",
             "AUTHENTIK_POSTGRESQL__NAME": database.name,
             "AUTHENTIK_LISTEN__HTTP": "127.0.0.1:0",
+            "AUTHENTIK_LISTEN__METRICS": "127.0.0.1:0",
         }
         clean = {name: value for name, value in os.environ.items() if not foreign.match(name)}
         return clean | {name: str(value) for name, value in (attached | settings).items()}

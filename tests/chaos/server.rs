@@ -37,6 +37,7 @@ impl Server {
             ("AUTHENTIK_POSTGRESQL__SSLMODE", "disable".to_owned()),
             ("AUTHENTIK_BOOTSTRAP_TOKEN", KEY.to_owned()),
             ("AUTHENTIK_LISTEN__HTTP", address.to_string()),
+            ("AUTHENTIK_LISTEN__METRICS", "127.0.0.1:0".to_owned()),
         ];
         Self { address, environment, log: directory.join(name), child: Mutex::default() }
     }

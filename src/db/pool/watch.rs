@@ -36,6 +36,7 @@ impl Pool {
     /// what is sent leaves them open, and what is waited for on them never comes.
     pub async fn watch(self) {
         loop {
+            self.0.watched.now();
             sleep(INTERVAL).await;
             match self.ask().await {
                 Ok(()) => continue,
@@ -86,6 +87,7 @@ impl Pool {
         let mut tries = JoinSet::new();
         let deadline = Instant::now() + BACK_AT_ONCE;
         loop {
+            self.0.watched.now();
             let options = self.0.options.clone();
             tries.spawn(async move {
                 let asked = async {

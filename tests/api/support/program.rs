@@ -53,6 +53,7 @@ impl TestApp {
 pub struct Program {
     child: Child,
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     output: PathBuf,
 }
 
@@ -66,26 +67,33 @@ impl Program {
     pub fn serve(environment: &[(&str, String)]) -> Self {
         let output = database::new_directory("program");
         let file = |name| File::create(output.join(name)).unwrap();
+        let metrics = environment.iter().find(|(name, _)| *name == "AUTHENTIK_LISTEN__METRICS");
+        let metrics = metrics.map_or("127.0.0.1:0", |(_, address)| address.as_str());
         let child = Self::command(environment)
             .env("AUTHENTIK_LISTEN__HTTP", "127.0.0.1:0")
+            .env("AUTHENTIK_LISTEN__METRICS", metrics)
             .arg("serve")
             .stdout(file("stdout"))
             .stderr(file("stderr"))
             .spawn()
             .unwrap();
-        let mut program = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), output };
-        program.address = program.announced_address();
+        let mut program =
+            Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), metrics: None, output };
+        let serving = program.announced();
+        let address = |name: &str| serving[name].as_str().map(|text| text.parse().unwrap());
+        program.address = address("address").unwrap();
+        program.metrics = address("metrics");
         program
     }
 
-    /// The log's line `serving` holds it.
-    fn announced_address(&mut self) -> SocketAddr {
+    /// The log's line `serving`, which holds its addresses.
+    fn announced(&mut self) -> Value {
         let started = Instant::now();
         loop {
             let log = self.stderr();
             let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             if let Some(line) = lines.into_iter().find(|line| line["message"] == "serving") {
-                return line["address"].as_str().unwrap().parse().unwrap();
+                return line;
             }
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none() && started.elapsed() < PATIENCE, "the server does not start: {log}");
@@ -123,6 +131,21 @@ impl Program {
     /// The server went away.
     pub fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> io::Result<TcpStream> {
         process::ask(self.address, method, path, key, body)
+    }
+
+    /// What it shows Prometheus; `None` if it shows nothing.
+    pub fn scrape(&self) -> Option<String> {
+        self.metrics?;
+        let (status, body) = self.ask_for_metrics("GET", "/-/metrics/");
+        assert_eq!(status, 200, "{body}");
+        Some(body)
+    }
+
+    /// One request to the address of metrics: status and body.
+    pub fn ask_for_metrics(&self, method: &str, path: &str) -> (u16, String) {
+        let stream = process::ask(self.metrics.unwrap(), method, path, "", "").unwrap();
+        let (status, _, body) = process::answer(stream).unwrap();
+        (status, body)
     }
 
     /// Send these bytes on a connection of their own.

@@ -1,0 +1,133 @@
+//! [`Work`]: what a request took, counted while it runs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::task_local;
+
+use super::metrics;
+use super::traces::RequestSpan;
+
+task_local! {
+    /// The request that is served.
+    static WORK: Arc<Work>;
+}
+
+/// What a request took so far, and who asked.
+#[derive(Default)]
+pub struct Work {
+    statements: AtomicU64,
+    rows: AtomicU64,
+    user: OnceLock<i32>,
+    refusal: OnceLock<Refusal>,
+    span: Option<RequestSpan>,
+}
+
+impl Work {
+    /// Nothing yet; `span` is the request's, if there are traces.
+    pub fn new(span: Option<RequestSpan>) -> Arc<Self> {
+        Arc::new(Self { span, ..Self::default() })
+    }
+
+    /// Serve the request: what `future` does counts.
+    pub async fn done_by<T>(self: &Arc<Self>, future: impl Future<Output = T>) -> T {
+        WORK.scope(Arc::clone(self), future).await
+    }
+
+    /// How many statements were run for it.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// How many rows they read or wrote.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// `authentik_core_user.id` of who asked, once that is known.
+    pub fn user(&self) -> Option<i32> {
+        self.user.get().copied()
+    }
+
+    /// Why its credentials weren't taken.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal.get().copied()
+    }
+
+    /// Its span.
+    pub fn span(&self) -> Option<&RequestSpan> {
+        self.span.as_ref()
+    }
+
+    /// A statement was run for it.
+    fn count(&self, rows: u64) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+}
+
+/// Why credentials aren't taken. The client isn't told which it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// None were sent where some are needed.
+    Missing,
+    /// No token has this key.
+    Unknown,
+    /// The token has ended.
+    Expired,
+    /// The token is for something else than the API.
+    Intent,
+    /// The token's user is inactive.
+    Inactive,
+}
+
+impl Refusal {
+    /// All there are.
+    pub const ALL: [Self; 5] = [Self::Missing, Self::Unknown, Self::Expired, Self::Intent, Self::Inactive];
+
+    /// As metrics and logs have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::Intent => "intent",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
+/// This user asks.
+pub fn asked_by(user: i32) {
+    WORK.try_with(|work| work.user.set(user).ok()).ok();
+}
+
+/// The credentials of the request aren't taken. A request that is tried twice is refused once.
+pub fn refused(refusal: Refusal) {
+    let is_new = WORK.try_with(|work| work.refusal.set(refusal).is_ok());
+    if is_new.unwrap_or(true) {
+        metrics::refused(refusal);
+    }
+}
+
+/// The same work in a task of its own: it goes on counting for the request that began it.
+pub fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let work = WORK.try_with(Arc::clone).unwrap_or_default();
+    WORK.scope(work, future)
+}
+
+/// A statement was run: for the request that is served, if one is.
+pub(super) fn statement(ran: &super::logs::Statement) {
+    WORK.try_with(|work| {
+        work.count(ran.rows);
+        if let Some(span) = &work.span {
+            span.statement(ran);
+        }
+    })
+    .ok();
+}
+
+/// Whether what is run now wants the text of its statements.
+pub(super) fn wants_texts() -> bool {
+    WORK.try_with(|work| work.span.as_ref().is_some_and(RequestSpan::is_sampled)).unwrap_or(false)
+}
