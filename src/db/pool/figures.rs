@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
 use super::Pool;
@@ -90,7 +91,11 @@ impl Pool {
             return None;
         }
         let mut probe = self.0.probe.lock().await;
-        let mut connection = probe.take()?; // dropped halfway, it doesn't come back
+        // Taken out: dropped halfway, it doesn't come back.
+        let mut connection = match probe.take() {
+            Some(connection) => connection,
+            None => PgConnection::connect_with(&self.0.options).await.ok()?,
+        };
         let asked = sqlx::query_scalar(REPLICATION_LAG).persistent(false).fetch_one(&mut connection).await;
         *probe = Some(connection);
         asked.ok().flatten()
