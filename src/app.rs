@@ -60,7 +60,11 @@ impl App {
 
     /// What this installation takes from requests.
     pub fn dialect(&self) -> Dialect {
-        Dialect { nested: self.settings.flow_set_is_applied(), version: self.database.layout.release().api() }
+        Dialect {
+            nested: self.settings.flow_set_is_applied(),
+            max_nested: self.settings.flow_set_entries,
+            version: self.database.layout.release().api(),
+        }
     }
 }
 

@@ -95,6 +95,38 @@ pub const SETTINGS: &[Setting] = &[
         "8388608",
         "bytes of answers that are remembered for as long as the database proves that nothing has changed; `0` remembers none",
     ),
+    setting(
+        "AUTHENTIK_STAGES__CONNECTIONS",
+        "16384",
+        "connections of clients, at most; fewer where the system lets a process open fewer files",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__CONNECTIONS_PER_ADDRESS",
+        "1024",
+        "connections from one address, at most; those of trusted proxies aren't counted",
+    ),
+    setting("AUTHENTIK_STAGES__HEAD", "65536", "bytes that the head of a request may have; at least 8192"),
+    setting(
+        "AUTHENTIK_STAGES__STALL",
+        "seconds=10",
+        "how long a head that has begun, more of a body, and the taking of more of an answer are waited for",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__BODIES",
+        "33554432",
+        "bytes that the bodies of all requests may take at a time; more wait. At least 2621440, the largest body",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__ANSWER",
+        "25165824",
+        "bytes that a request may take for rows and its answer; more is refused, and smaller pages have to be asked for",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__ANSWERS",
+        "67108864",
+        "bytes that all answers of more than 65536 may take until clients have read them; more are refused with 503",
+    ),
+    setting("AUTHENTIK_STAGES__FLOW_SET_ENTRIES", "100", "flows that a `flow_set` in a request may name"),
     setting("AUTHENTIK_STAGES__SEARCH_TERMS", "32", "terms that a `?search=` may have"),
     setting(
         "AUTHENTIK_POSTGRESQL__USE_PGBOUNCER",
@@ -124,6 +156,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
+/// What a setting of bytes may be at most: 4 GiB, less one.
+const MOST_BYTES: usize = u32::MAX as usize;
+
 /// What `flow_set` in a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlowSetMode {
@@ -131,6 +166,26 @@ pub enum FlowSetMode {
     Apply,
     /// Nothing.
     Ignore,
+}
+
+/// So many requests within so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub requests: u32,
+    /// How long.
+    pub period: std::time::Duration,
+}
+
+/// Where to serve with TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secure {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// File with the certificate.
+    pub certificate: PathBuf,
+    /// File with its key.
+    pub key: PathBuf,
 }
 
 /// All settings, checked.
@@ -146,6 +201,22 @@ pub struct Settings {
     pub drain: std::time::Duration,
     /// Bytes of answers to remember.
     pub answer_cache: u64,
+    /// Connections of clients at most.
+    pub connections: usize,
+    /// Connections from one address at most.
+    pub connections_per_address: usize,
+    /// Bytes of a request's head at most.
+    pub head: usize,
+    /// How long a client may do nothing where it is its turn.
+    pub stall: std::time::Duration,
+    /// Bytes of all bodies at most.
+    pub bodies: usize,
+    /// Bytes that a request may take for its rows and its answer.
+    pub answer: usize,
+    /// Bytes of all large answers at most.
+    pub answers: usize,
+    /// Entries of a `flow_set` at most.
+    pub flow_set_entries: usize,
     /// Terms of a search at most.
     pub search_terms: usize,
     /// Whether a pooler hands out server connections by the transaction.
@@ -200,6 +271,22 @@ impl Settings {
             )?,
             answer_cache: source
                 .parse("AUTHENTIK_STAGES__ANSWER_CACHE", "a number of bytes", |text| text.parse().ok())?,
+            connections: source.number("AUTHENTIK_STAGES__CONNECTIONS", 1, 1_000_000)?,
+            connections_per_address: source.number(
+                "AUTHENTIK_STAGES__CONNECTIONS_PER_ADDRESS",
+                1,
+                1_000_000,
+            )?,
+            head: source.number("AUTHENTIK_STAGES__HEAD", 8192, 1 << 20)?,
+            stall: source.parse(
+                "AUTHENTIK_STAGES__STALL",
+                "a duration such as seconds=10, from seconds=1 to minutes=5",
+                |text| seconds(text, 300).filter(|limit| *limit >= std::time::Duration::from_secs(1)),
+            )?,
+            bodies: source.number("AUTHENTIK_STAGES__BODIES", 2_621_440, MOST_BYTES)?,
+            answer: source.number("AUTHENTIK_STAGES__ANSWER", 65_536, MOST_BYTES)?,
+            answers: source.number("AUTHENTIK_STAGES__ANSWERS", 65_536, MOST_BYTES)?,
+            flow_set_entries: source.number("AUTHENTIK_STAGES__FLOW_SET_ENTRIES", 1, 100_000)?,
             search_terms: source.parse("AUTHENTIK_STAGES__SEARCH_TERMS", UP_TO_1000, up_to_1000)?.into(),
             pgbouncer: source
                 .parse("AUTHENTIK_POSTGRESQL__USE_PGBOUNCER", "true or false", |text| text.parse().ok())?,
@@ -342,6 +429,12 @@ impl Source<'_> {
         Ok(self.given(name)?.unwrap_or_else(|| default.to_owned()))
     }
 
+    fn number(&self, name: &str, least: usize, most: usize) -> anyhow::Result<usize> {
+        self.parse(name, &format!("a number from {least} to {most}"), |text| {
+            text.parse().ok().filter(|number| (least..=most).contains(number))
+        })
+    }
+
     fn parse<T>(&self, name: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
         parse(&self.text(name)?).ok_or_else(|| anyhow::anyhow!("{name}: must be {expected}"))
     }
@@ -389,6 +482,10 @@ mod tests {
     #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "seconds=31")]
     #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "microseconds=1")]
     #[case("AUTHENTIK_STAGES__DRAIN", "minutes=6")]
+    #[case("AUTHENTIK_STAGES__CONNECTIONS", "-7")]
+    #[case("AUTHENTIK_STAGES__HEAD", "4096")]
+    #[case("AUTHENTIK_STAGES__BODIES", "2621439")]
+    #[case("AUTHENTIK_STAGES__STALL", "milliseconds=5")]
     #[case("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
     #[case("AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION", "soon")]
     #[case("AUTHENTIK_STAGES__STRICT", "very")]

@@ -55,6 +55,8 @@ impl IntoResponse for ApiError {
                 detail(StatusCode::FORBIDDEN, &sentences::database_role(&sentence))
             }
             Self::Conflict => detail(StatusCode::CONFLICT, sentences::CHANGED_MEANWHILE),
+            Self::AnswerTooLarge => detail(StatusCode::BAD_REQUEST, sentences::ANSWER_TOO_LARGE),
+            Self::BodyTimeout => detail(StatusCode::REQUEST_TIMEOUT, sentences::BODY_TIMEOUT),
             Self::TooLarge => detail(StatusCode::PAYLOAD_TOO_LARGE, sentences::TOO_LARGE),
             Self::UnsupportedMediaType(media_type) => {
                 detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &messages::unsupported_media_type(&media_type))

@@ -3,9 +3,10 @@
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use drf::action::Method;
+use drf::field::Fields;
 use drf::params::Query;
-use drf::{json, negotiation};
-use serde_json::{Value, json};
+use drf::{Body, negotiation};
+use serde_json::json;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
@@ -73,20 +74,20 @@ impl Call {
         auth::bearer(&self.headers)
     }
 
-    /// The body as JSON; nothing at all counts as `{}`.
+    /// The body as JSON, as far as these fields look into it; nothing at all counts as `{}`.
     ///
     /// # Errors
     /// 413, 415, or 400 with the parser's sentence.
-    pub fn json(&mut self) -> Result<Value, ApiError> {
+    pub fn json(&mut self, fields: Fields) -> Result<Body, ApiError> {
         let bytes = std::mem::replace(&mut self.body, Ok(Bytes::new()))?;
         if bytes.is_empty() {
-            return Ok(json!({}));
+            return Ok(json!({}).into());
         }
         let content_type = self.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !negotiation::is_json(content_type) {
             return Err(ApiError::UnsupportedMediaType(content_type.to_owned()));
         }
-        json::parse(&bytes).map_err(ApiError::Parse)
+        Body::parse(&bytes, fields).map_err(ApiError::Parse)
     }
 }

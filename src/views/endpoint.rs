@@ -2,11 +2,11 @@
 
 use std::pin::Pin;
 
+use drf::Body;
 use drf::action::{Effect, Method, RequestBody, Route, Success, allow};
 use drf::intake::{self, Mode};
 use drf::metadata;
 use drf::permission::Permission;
-use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::action::{Action, ApiView, Request, Run};
@@ -19,6 +19,7 @@ use crate::auth::Caller;
 use crate::authentik::Trace;
 use crate::db::proof::Server;
 use crate::db::statements::Lock;
+use crate::db::volume;
 use crate::error::ApiError;
 
 /// What is done with a request for a path.
@@ -91,7 +92,7 @@ async fn attempt<R: Resource>(
     anew: bool,
 ) -> Result<Answer, ApiError> {
     let (app, deadline) = (call.app.clone(), call.deadline);
-    let work = async {
+    let work = volume::limited(app.settings.answer, async {
         if let Some(action) = action {
             R::before(&call.app, &action.declared).await;
         }
@@ -196,8 +197,9 @@ async fn run<R: Resource>(
         caller.require(&R::DECLARATION.model, codename)?;
     }
     let body = match declared.body {
-        RequestBody::None => Value::Null,
-        _ => call.json()?,
+        RequestBody::None => Body::default(),
+        RequestBody::Fields { fields, .. } => call.json(fields)?,
+        RequestBody::Resource(_) => call.json(R::DECLARATION.fields)?,
     };
     let draft = match declared.body {
         RequestBody::Fields { fields, .. } => {

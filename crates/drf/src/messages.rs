@@ -48,6 +48,10 @@ pub fn expected_dictionary(got: &str) -> String {
 pub fn max_length(characters: usize) -> String {
     format!("Ensure this field has no more than {characters} characters.")
 }
+/// A list with too many items.
+pub fn max_elements(most: usize) -> String {
+    format!("Ensure this field has no more than {most} elements.")
+}
 /// Above the largest integer.
 pub fn max_value(limit: i32) -> String {
     format!("Ensure this value is less than or equal to {limit}.")
