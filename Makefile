@@ -1,7 +1,7 @@
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos check bench postgresql cargo
+.PHONY: help run test chaos crowd check bench postgresql cargo
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -19,6 +19,12 @@ test: cargo ## Run all tests
 chaos: cargo ## Let everything happen to the database while clients write, for CHAOS_SECONDS (600: some 200 faults)
 	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
 	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),600) cargo test --locked --test chaos -- --nocapture
+
+# As in the tests, with more clients than they have time for.
+crowd: cargo ## Let 10,000 idle, 1,000 slow and 320 withholding clients crowd the door, and 64 largest bodies at once
+	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
+	DOOR_CONNECTIONS=10000 DOOR_SLOW=1000 DOOR_BODIES=64 \
+		cargo test --locked --test api -- --nocapture --test-threads 1 door::
 
 check: cargo ## Check format, lints, documentation and the OpenAPI document
 	.ci/run static

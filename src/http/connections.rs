@@ -16,11 +16,15 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tower::Layer;
+
+use super::door::Door;
 
 /// How long a connection may be without the whole head of a request: at its begin, between two requests, and within a
 /// head. Longer than proxies keep connections that they don't use (nginx 60 s, Traefik 90 s, Caddy 120 s), so that it's
@@ -30,9 +34,32 @@ pub const HEAD_TIME_LIMIT: Duration = Duration::from_secs(150);
 /// How long the rest of a head is waited for when the server stops.
 const REST_OF_HEAD: Duration = Duration::from_secs(1);
 
+/// What clients may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// See [`HEAD_TIME_LIMIT`].
+    pub head_time: Duration,
+    /// How long a head that has begun is waited for, and a client that takes nothing of its answer.
+    pub stall: Duration,
+    /// Bytes of a head.
+    pub head: usize,
+    /// Connections.
+    pub connections: usize,
+    /// Connections from one address, unless a proxy in the `trusted` networks has it.
+    pub connections_per_address: usize,
+    /// The networks of trusted proxies.
+    pub trusted: Vec<IpNet>,
+}
+
+/// What a client is told for whom there is no room. It has asked nothing yet.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// The connections that are open. Dropped, they are cut.
 pub struct Connections {
     listener: TcpListener,
+    door: Door,
+    stall: Duration,
     router: Router,
     http: http1::Builder,
     stopping: watch::Sender<bool>,
@@ -41,21 +68,38 @@ pub struct Connections {
 
 impl Connections {
     /// Those that `listener` will take, for `router`.
-    pub fn new(listener: TcpListener, router: Router, head_time_limit: Duration) -> Self {
+    pub fn new(listener: TcpListener, router: Router, limits: Limits) -> Self {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(head_time_limit);
-        Self { listener, router, http, stopping: watch::Sender::new(false), open: JoinSet::new() }
+        http.timer(TokioTimer::new()).header_read_timeout(limits.head_time).max_buf_size(limits.head);
+        let door = Door::new(limits.connections, limits.connections_per_address, limits.trusted);
+        Self {
+            listener,
+            door,
+            stall: limits.stall,
+            router,
+            http,
+            stopping: watch::Sender::new(false),
+            open: JoinSet::new(),
+        }
     }
 
     /// Take connections and serve them. This never ends; dropped, it takes no more and leaves the open ones alone.
     pub async fn accept(&mut self) -> Infallible {
         loop {
             let (stream, peer) = Listener::accept(&mut self.listener).await;
+            let Some(admitted) = self.door.admit(peer.ip()) else {
+                stream.try_write(FULL).ok();
+                continue;
+            };
             // An answer is written at once or not at all: there is nothing to wait for.
             stream.set_nodelay(true).ok();
             while self.open.try_join_next().is_some() {}
             let (http, router) = (self.http.clone(), self.router.clone());
-            self.open.spawn(serve(http, router, stream, peer, self.stopping.subscribe()));
+            let served = serve(http, router, stream, self.stall, peer, self.stopping.subscribe());
+            self.open.spawn(async move {
+                served.await;
+                drop(admitted);
+            });
         }
     }
 
@@ -72,6 +116,7 @@ async fn serve(
     http: http1::Builder,
     router: Router,
     stream: TcpStream,
+    stall: Duration,
     peer: SocketAddr,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -86,7 +131,8 @@ async fn serve(
             answer
         }
     });
-    let stream = Stream { stream, stalled: Arc::clone(&stalled) };
+    let stream =
+        Stream { stream, stall, running: Arc::clone(&running), stalled: Arc::clone(&stalled), limit: None };
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), counted));
     // It ends with an error if the client is gone or too slow: neither is ours to tell.
     tokio::select! {
@@ -101,16 +147,47 @@ async fn serve(
     }
 }
 
-/// The client's end of a connection, and whether it has yet to take what was written to it.
+/// The client's end of a connection, whether it has yet to take what was written to it, and how long that, or the rest of
+/// a head, is waited for.
 struct Stream {
     stream: TcpStream,
+    stall: Duration,
+    running: Arc<AtomicUsize>,
     stalled: Arc<AtomicBool>,
+    limit: Option<(Awaited, Pin<Box<Sleep>>)>,
+}
+
+/// What a client is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    /// The rest of a head.
+    Head,
+    /// That it takes what was written.
+    Taking,
 }
 
 impl Stream {
-    fn noting<T>(&self, written: Poll<T>) -> Poll<T> {
+    fn written(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         self.stalled.store(written.is_pending(), Ordering::Relaxed);
+        if written.is_pending() {
+            return self.wait(Awaited::Taking, context).map(Err);
+        }
+        // It takes its answer. What it has sent meanwhile is waited for from now on.
+        self.limit = None;
         written
+    }
+
+    /// The limit has passed. It begins with the first call.
+    fn wait(&mut self, awaited: Awaited, context: &mut Context<'_>) -> Poll<io::Error> {
+        let limit = match &mut self.limit {
+            Some((what, limit)) if *what == awaited => limit,
+            _ => &mut self.limit.insert((awaited, Box::pin(tokio::time::sleep(self.stall)))).1,
+        };
+        limit.as_mut().poll(context).map(|()| io::ErrorKind::TimedOut.into())
     }
 }
 
@@ -120,7 +197,24 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let in_head = self.running.load(Ordering::Relaxed) == 0 && !self.stalled.load(Ordering::Relaxed);
+        let begun = matches!(self.limit, Some((Awaited::Head, _)));
+        if !in_head {
+            if begun {
+                self.limit = None;
+            }
+            return read;
+        }
+        // A head has begun with its first byte, and it isn't whole while no request runs.
+        let came = buffer.filled().len() > before;
+        if (came || (begun && read.is_pending()))
+            && let Poll::Ready(error) = self.wait(Awaited::Head, context)
+        {
+            return Poll::Ready(Err(error));
+        }
+        read
     }
 }
 
@@ -131,7 +225,7 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.noting(written)
+        self.written(context, written)
     }
 
     fn poll_write_vectored(
@@ -140,7 +234,7 @@ impl AsyncWrite for Stream {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.noting(written)
+        self.written(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -178,7 +272,15 @@ mod tests {
             .route("/", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string()))
             .route("/slow", get(async || tokio::time::sleep(3 * LIMIT).await))
             .route("/large", get(async || vec![b'a'; LARGE]));
-        (address, Connections::new(listener, router, LIMIT))
+        let limits = Limits {
+            head_time: LIMIT,
+            stall: 20 * LIMIT,
+            head: 8192,
+            connections: 100,
+            connections_per_address: 100,
+            trusted: Vec::new(),
+        };
+        (address, Connections::new(listener, router, limits))
     }
 
     async fn answer(stream: &mut TcpStream) -> String {

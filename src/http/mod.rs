@@ -1,12 +1,15 @@
 //! HTTP: what comes in and what goes out.
 
+mod body;
 mod browser;
 mod connections;
+mod door;
 mod error;
 mod health;
 mod receive;
 mod router;
 mod trusted_proxies;
 
-pub use connections::{Connections, HEAD_TIME_LIMIT};
+pub use connections::{Connections, HEAD_TIME_LIMIT, Limits};
+pub use door::raise_open_files;
 pub use router::router;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, State};
-use axum::http::{HeaderName, HeaderValue, Request, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Request, Uri, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -88,6 +89,32 @@ async fn respond(endpoint: &Endpoint, app: App, request: Request<Body>) -> Respo
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response
+}
+
+/// An answer in HTTP/1 that takes no more room than the buffers around it. A connection has one of them at a time.
+const SMALL_ANSWER: usize = 64 * 1024;
+
+/// The body of an answer, with its share of the room that all have until their clients have taken them.
+fn hold(room: &Arc<Semaphore>, version: Version, body: Bytes) -> Result<Bytes, ApiError> {
+    if body.len() <= SMALL_ANSWER && version != Version::HTTP_2 {
+        return Ok(body);
+    }
+    let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    // It is there already, so it can't wait for room.
+    let share = Arc::clone(room).try_acquire_many_owned(bytes).map_err(|_| ApiError::Overloaded)?;
+    Ok(Bytes::from_owner(Held { body, _share: share }))
+}
+
+/// See [`hold`].
+struct Held {
+    body: Bytes,
+    _share: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 impl IntoResponse for Answer {

@@ -8,6 +8,7 @@ use drf::params::Query;
 use drf::{Body, negotiation};
 use serde_json::json;
 use sqlx::PgConnection;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -18,7 +19,8 @@ use crate::error::ApiError;
 /// The largest request body in bytes; Django's own figure for bodies that it keeps in memory.
 pub const MAX_BODY: usize = 2_621_440;
 
-/// A request, taken apart. The body is there already, but what is wrong with it is told only when a view asks for it.
+/// A request, taken apart. The body is there already, if it is one that a view may ask for, but what is wrong with it is
+/// told only when a view does.
 pub struct Call {
     /// The server.
     pub app: App,
@@ -36,6 +38,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The body, or why there is none.
     pub body: Result<Bytes, ApiError>,
+    /// The room that the body takes, which is given back with it.
+    pub room: Option<OwnedSemaphorePermit>,
     /// When the request is given up.
     pub deadline: Instant,
 }

@@ -273,6 +273,12 @@ async fn options<R: Resource>(
     Answer::ok(&metadata::describe(Some(R::DECLARATION), &any.declared, &shown, version))
 }
 
+/// Whether the credentials of a request are good, as far as that can be told now. What is wrong with them is told in its
+/// place, when the request is served.
+pub async fn is_known(call: &Call) -> bool {
+    call.bearer().is_some() && check_credentials(call, false).await.is_ok()
+}
+
 /// Whether the credentials of a request are good. `anew` as for [`Transaction::begin`].
 async fn check_credentials(call: &Call, anew: bool) -> Result<(), ApiError> {
     let work = async {

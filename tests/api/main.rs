@@ -13,6 +13,7 @@ mod climbing;
 mod compatibility;
 mod conformance;
 mod documents;
+mod door;
 mod durability;
 mod email_templates;
 mod every_filter;

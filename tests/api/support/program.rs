@@ -63,7 +63,7 @@ impl Program {
             .spawn()
             .unwrap();
         let mut program = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), output };
-        program.address = program.announced_address();
+        program.address = program.announced_address("serving");
         program
     }
 
@@ -117,6 +117,28 @@ impl Program {
         let mut stream = TcpStream::connect(self.address)?;
         stream.write_all(bytes)?;
         Ok(stream)
+    }
+
+    /// What it takes of memory, in MB: now, and at most so far. Where the system tells (`/proc`).
+    pub fn memory(&self) -> (usize, usize) {
+        let status = self.proc("status");
+        let kilobytes = |name: &str| -> usize {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().unwrap()
+        };
+        (kilobytes("VmRSS") / 1024, kilobytes("VmHWM") / 1024)
+    }
+
+    /// How many files it may open, and may let itself open; a number or `unlimited`.
+    pub fn open_files(&self) -> (String, String) {
+        let limits = self.proc("limits");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let mut limits = line.split_whitespace().map(ToOwned::to_owned);
+        (limits.next().unwrap(), limits.next().unwrap())
+    }
+
+    fn proc(&self, name: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap()
     }
 
     /// Send a signal.
