@@ -63,6 +63,11 @@ pub const SETTINGS: &[Setting] = &[
         "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fe80::/10,::1/128",
         "networks of the proxies whose `X-Forwarded-For` is believed",
     ),
+    setting(
+        "AUTHENTIK_THROTTLE__DEFAULT",
+        "1000/second",
+        "how often an address may ask without credentials: a number of requests a `second`, `minute`, `hour` or `day`",
+    ),
     setting("AUTHENTIK_LOG_LEVEL", "info", "`trace`, `debug`, `info`, `warning` or `error`"),
     setting(
         "AUTHENTIK_BOOTSTRAP_TOKEN",
@@ -225,6 +230,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The networks of the proxies that may say who the client is.
     pub trusted_proxies: Vec<IpNet>,
+    /// How often an address may ask without credentials.
+    pub throttle: Rate,
     /// As `tracing` spells it.
     pub log_level: tracing::Level,
     /// The first user of our own database.
@@ -299,6 +306,11 @@ impl Settings {
                 "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
                 "networks with commas between, such as 10.0.0.0/8,::1/128",
                 |text| text.split(',').map(|network| network.trim().parse().ok()).collect(),
+            )?,
+            throttle: source.parse(
+                "AUTHENTIK_THROTTLE__DEFAULT",
+                "a number of requests a period, such as 1000/second",
+                rate,
             )?,
             log_level: source.parse(
                 "AUTHENTIK_LOG_LEVEL",
@@ -477,6 +489,8 @@ mod tests {
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.0/24,")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "proxy.example.com")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "10.0.0.0/8,192.0.2.0/33")]
+    #[case("AUTHENTIK_THROTTLE__DEFAULT", "often")]
+    #[case("AUTHENTIK_THROTTLE__DEFAULT", "10/year")]
     #[case("AUTHENTIK_LOG_LEVEL", "loud")]
     #[case("AUTHENTIK_STAGES__POOL_SIZE", "many")]
     #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "seconds=31")]

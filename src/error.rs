@@ -58,6 +58,9 @@ pub enum ApiError {
     /// 415, with the media type.
     #[error("unsupported media type")]
     UnsupportedMediaType(String),
+    /// 429, somebody who doesn't say who they are asks too often; after so many seconds they may ask again.
+    #[error("throttled")]
+    Throttled(u64),
     /// 503, the connection to the database was cut, or there is no database to connect to.
     #[error("disconnected")]
     Disconnected(sqlx::Error),

@@ -61,6 +61,11 @@ impl IntoResponse for ApiError {
             Self::UnsupportedMediaType(media_type) => {
                 detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &messages::unsupported_media_type(&media_type))
             }
+            Self::Throttled(seconds) => {
+                let mut response = detail(StatusCode::TOO_MANY_REQUESTS, &messages::throttled(seconds));
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+                response
+            }
             Self::Disconnected(cause) => {
                 tracing::warn!(cause = %redacted(&cause.into()), "the database is out of reach");
                 unavailable(sentences::DISCONNECTED)

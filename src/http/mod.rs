@@ -8,6 +8,7 @@ mod error;
 mod health;
 mod receive;
 mod router;
+mod throttle;
 mod trusted_proxies;
 
 pub use connections::{Connections, HEAD_TIME_LIMIT, Limits};

@@ -15,8 +15,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use super::receive::receive;
+use super::throttle::Throttle;
 use super::{browser, health, trusted_proxies};
 use crate::app::App;
+use crate::config::Rate;
 use crate::contract::{API_PREFIX, paths};
 use crate::error::ApiError;
 use crate::resources;
@@ -25,6 +27,13 @@ use crate::views::endpoint::Endpoint;
 
 /// The header that names a request, 32 hexadecimal digits, on every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-authentik-id");
+
+/// What Django's middlewares tell browsers with every answer of authentik's.
+const SECURITY: [(HeaderName, &str); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
 
 /// The whole server.
 pub fn router(app: App) -> Router {
@@ -39,7 +48,7 @@ pub fn router(app: App) -> Router {
             ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()
         }));
     let routes = Router::new()
-        .nest(API_PREFIX, api())
+        .nest(API_PREFIX, api(app.settings.throttle))
         .merge(browser::router())
         .route("/-/health/live/", get(health::live))
         .route("/-/health/ready/", get(health::ready))
@@ -62,24 +71,35 @@ async fn no_route(uri: Uri) -> ApiError {
 }
 
 /// The routes of the API, below its prefix.
-fn api() -> Router<App> {
+fn api(rate: Rate) -> Router<App> {
     let not_served = paths::LIKE_KEYS
         .into_iter()
         .fold(Router::new(), |router, path| router.route(path, any(async || ApiError::NotServed)));
+    let throttle = Arc::new(Throttle::new(rate));
     resources::endpoints().into_iter().fold(not_served, |router, endpoint| {
         let path = endpoint.path.clone();
-        let endpoint = Arc::new(endpoint);
+        let (endpoint, throttle) = (Arc::new(endpoint), Arc::clone(&throttle));
         let handler = move |State(app): State<App>, request: Request<Body>| {
-            let endpoint = Arc::clone(&endpoint);
-            async move { respond(&endpoint, app, request).await }
+            let (endpoint, throttle) = (Arc::clone(&endpoint), Arc::clone(&throttle));
+            async move { respond(&endpoint, &throttle, app, request).await }
         };
         router.route(&path, any(handler))
     })
 }
 
 /// Serve a request, and give its answer what every answer has: an `Allow` header, and the error's body where it failed.
-async fn respond(endpoint: &Endpoint, app: App, request: Request<Body>) -> Response {
-    let answered = async { (endpoint.serve)(receive(app, request).await?).await };
+async fn respond(endpoint: &Endpoint, throttle: &Throttle, app: App, request: Request<Body>) -> Response {
+    let answers = Arc::clone(&app.answers);
+    let answered = async {
+        let version = request.version();
+        let call = receive(app, request).await?;
+        let anonymous = call.bearer().is_none().then_some(call.origin.client_ip);
+        let answer = (endpoint.serve)(call).await?;
+        if let Some(client) = anonymous {
+            throttle.count(client)?;
+        }
+        Ok(Answer { body: hold(&answers, version, answer.body)?, ..answer })
+    };
     let mut response = match answered.await {
         Err(ApiError::NoRoute) => return ApiError::NoRoute.into_response(),
         Ok(answer) => answer.into_response(),
@@ -167,8 +187,12 @@ async fn log_request(State(app): State<App>, mut request: Request<Body>, next: N
         runtime_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"
     );
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        headers.insert(REQUEST_ID, value);
     }
     response
 }

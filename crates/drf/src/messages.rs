@@ -85,6 +85,11 @@ pub const UNIQUE: &str = "This field must be unique.";
 
 /// `Accept` names nothing that we have.
 pub const NOT_ACCEPTABLE: &str = "Could not satisfy the request Accept header.";
+/// Too many requests; after so many seconds there may be another one.
+pub fn throttled(seconds: u64) -> String {
+    let plural = if seconds == 1 { "" } else { "s" };
+    format!("Request was throttled. Expected available in {seconds} second{plural}.")
+}
 /// No credentials.
 pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";
 /// Not allowed.
