@@ -59,6 +59,17 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("AUTHENTIK_LISTEN__HTTP", "127.0.0.1:9000", "address and port to serve on"),
     setting(
+        "AUTHENTIK_LISTEN__HTTPS",
+        "",
+        "address and port to serve on with TLS, and HTTP/2 for clients that want it; takes the next two",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__TLS_CERTIFICATE",
+        "",
+        "PEM file with the certificate, and those of its authorities behind it; read anew when it changes",
+    ),
+    setting("AUTHENTIK_STAGES__TLS_KEY", "", "PEM file with the certificate's private key"),
+    setting(
         "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
         "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fe80::/10,::1/128",
         "networks of the proxies whose `X-Forwarded-For` is believed",
@@ -228,6 +239,8 @@ pub struct Settings {
     pub pgbouncer: bool,
     /// Where to serve.
     pub listen: SocketAddr,
+    /// Where to serve with TLS.
+    pub secure: Option<Secure>,
     /// The networks of the proxies that may say who the client is.
     pub trusted_proxies: Vec<IpNet>,
     /// How often an address may ask without credentials.
@@ -302,6 +315,7 @@ impl Settings {
                 "an address and a port, such as 127.0.0.1:9000",
                 |text| text.parse().ok(),
             )?,
+            secure: secure(&source)?,
             trusted_proxies: source.parse(
                 "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
                 "networks with commas between, such as 10.0.0.0/8,::1/128",
@@ -415,6 +429,36 @@ fn database(source: &Source<'_>) -> anyhow::Result<Location> {
     Ok(Location::External(Box::new(options)))
 }
 
+/// As Django REST framework reads one: of the period only the first letter counts.
+fn rate(text: &str) -> Option<Rate> {
+    let (requests, period) = text.split_once('/')?;
+    let seconds = match period.chars().next()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86400,
+        _ => return None,
+    };
+    Some(Rate { requests: requests.parse().ok()?, period: std::time::Duration::from_secs(seconds) })
+}
+
+fn secure(source: &Source<'_>) -> anyhow::Result<Option<Secure>> {
+    let name = "AUTHENTIK_LISTEN__HTTPS";
+    if source.given(name)?.is_none() {
+        return Ok(None);
+    }
+    let file = |name| {
+        let file = source.given(name)?.map(PathBuf::from);
+        file.ok_or_else(|| anyhow::anyhow!("{name}: must be a file, since AUTHENTIK_LISTEN__HTTPS is set"))
+    };
+    Ok(Some(Secure {
+        listen: source
+            .parse(name, "an address and a port, such as 0.0.0.0:9443", |text| text.parse().ok())?,
+        certificate: file("AUTHENTIK_STAGES__TLS_CERTIFICATE")?,
+        key: file("AUTHENTIK_STAGES__TLS_KEY")?,
+    }))
+}
+
 struct Source<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Source<'_> {
@@ -484,6 +528,7 @@ mod tests {
 
     #[rstest]
     #[case("AUTHENTIK_LISTEN__HTTP", "nine thousand")]
+    #[case("AUTHENTIK_LISTEN__HTTPS", "nine thousand")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.1")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "10.0.0.0/8;::1/128")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.0/24,")]
@@ -508,6 +553,20 @@ mod tests {
         let error = read(&[(name, value)]).err().unwrap().to_string();
         assert!(error.starts_with(&format!("{name}: must be ")), "{error}");
         assert!(!error.contains(value) && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn tls_takes_both_files() {
+        let address = ("AUTHENTIK_LISTEN__HTTPS", "0.0.0.0:9443");
+        let certificate = ("AUTHENTIK_STAGES__TLS_CERTIFICATE", "/etc/certificate.pem");
+        let key = ("AUTHENTIK_STAGES__TLS_KEY", "/etc/key.pem");
+        assert_eq!(read(&[certificate, key]).unwrap().secure, None);
+        let secure = read(&[address, certificate, key]).unwrap().secure.unwrap();
+        assert_eq!((secure.listen.port(), secure.key), (9443, PathBuf::from("/etc/key.pem")));
+        for missing in [[address, certificate], [address, key]] {
+            let error = read(&missing).err().unwrap().to_string();
+            assert!(error.contains("must be a file"), "{error}");
+        }
     }
 
     #[test]

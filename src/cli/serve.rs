@@ -15,9 +15,9 @@ use tokio::sync::oneshot;
 use super::stdout::print;
 use crate::app::App;
 use crate::clock::{Clock, Ids};
-use crate::config::Settings;
+use crate::config::{Secure, Settings};
 use crate::db::{Server, bootstrap};
-use crate::http::{self, Connections, HEAD_TIME_LIMIT};
+use crate::http::{self, Connections, HEAD_TIME_LIMIT, Limits, Tls};
 
 /// How long requests may take to finish after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
@@ -34,6 +34,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
+    let secure = match &settings.secure {
+        Some(secure) => Some(listen_securely(secure).await?),
+        None => None,
+    };
     let server = Server::start(&settings.database).await?;
     // Before anybody is told that we serve: whoever is may stop us at once.
     let signals = Signals::install()?;
@@ -43,7 +47,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut keeper = tokio::spawn(server.keep(stopped));
     let watch = tokio::spawn(database.requests.clone().watch());
     let lost = tokio::select! {
-        () = run(listener, app, signals) => None,
+        () = run(listener, secure, app, signals) => None,
         ended = &mut keeper => Some(ended),
     };
     watch.abort();
@@ -56,6 +60,16 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             keeper.await?
         }
     }
+}
+
+/// Listen for connections with TLS.
+async fn listen_securely(secure: &Secure) -> anyhow::Result<(TcpListener, Tls)> {
+    let tls = Tls::new(secure.certificate.clone(), secure.key.clone())?;
+    let listener = TcpListener::bind(secure.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", secure.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "serving with TLS");
+    Ok((listener, tls))
 }
 
 /// Open the database and say where everything is.
@@ -102,9 +116,22 @@ impl Signals {
     }
 }
 
-async fn run(listener: TcpListener, app: App, mut signals: Signals) {
+async fn run(listener: TcpListener, secure: Option<(TcpListener, Tls)>, app: App, mut signals: Signals) {
     let drain = app.settings.drain;
-    let mut connections = Connections::new(listener, http::router(app.clone()), HEAD_TIME_LIMIT);
+    let settings = &app.settings;
+    let limits = Limits {
+        head_time: HEAD_TIME_LIMIT,
+        stall: settings.stall,
+        head: settings.head,
+        connections: settings.connections.min(http::raise_open_files()),
+        connections_per_address: settings.connections_per_address,
+        trusted: settings.trusted_proxies.clone(),
+    };
+    let mut connections = Connections::new(listener, http::router(app.clone()), limits);
+    if let Some((listener, tls)) = secure {
+        connections = connections.and_secure(listener, &tls);
+        tokio::spawn(tls.watch());
+    }
     let grace = tokio::select! {
         never = connections.accept() => match never {},
         grace = signals.next() => grace,

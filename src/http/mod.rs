@@ -8,9 +8,12 @@ mod error;
 mod health;
 mod receive;
 mod router;
+mod stream;
 mod throttle;
+mod tls;
 mod trusted_proxies;
 
 pub use connections::{Connections, HEAD_TIME_LIMIT, Limits};
 pub use door::raise_open_files;
 pub use router::router;
+pub use tls::Tls;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, RawPathParams};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Request, header};
+use axum::http::{HeaderMap, HeaderName, Request, Uri, header};
 use drf::params::Query;
 use tokio::time::Instant;
 
@@ -59,7 +59,15 @@ fn origin(parts: &Parts, query: &Query) -> Origin {
         user_agent: text(&parts.headers, header::USER_AGENT).to_owned(),
         request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
         client_ip: client_ip(parts),
-        host: Origin::host_name(text(&parts.headers, header::HOST)),
+        host: Origin::host_name(host(&parts.headers, uri)),
+    }
+}
+
+/// The host that was asked: HTTP/2 has it in the target.
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
+    match uri.authority() {
+        Some(authority) if !headers.contains_key(header::HOST) => authority.as_str(),
+        _ => text(headers, header::HOST),
     }
 }
 

@@ -158,10 +158,15 @@ fn merge_slashes(mut request: Request<Body>) -> Request<Body> {
         if rest.is_empty() || rest.starts_with(['/', '?']) {
             return None;
         }
-        format!("{API_PREFIX}/{rest}").parse::<Uri>().ok()
+        format!("{API_PREFIX}/{rest}").parse().ok()
     });
-    if let Some(uri) = merged {
-        *request.uri_mut() = uri;
+    if let Some(path_and_query) = merged {
+        // Scheme and host, which HTTP/2 has here, stay.
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = Some(path_and_query);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
     }
     request
 }

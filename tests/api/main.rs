@@ -35,6 +35,7 @@ mod properties;
 mod races;
 mod search;
 mod support;
+mod tls;
 mod tokens;
 mod used_by;
 mod users;

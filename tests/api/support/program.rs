@@ -67,13 +67,18 @@ impl Program {
         program
     }
 
-    /// The log's line `serving` holds it.
-    fn announced_address(&mut self) -> SocketAddr {
+    /// Where it serves with TLS, if it was told to.
+    pub fn secure_address(&mut self) -> SocketAddr {
+        self.announced_address("serving with TLS")
+    }
+
+    /// The log's line with this message holds it.
+    fn announced_address(&mut self, message: &str) -> SocketAddr {
         let started = Instant::now();
         loop {
             let log = self.stderr();
             let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            if let Some(line) = lines.into_iter().find(|line| line["message"] == "serving") {
+            if let Some(line) = lines.into_iter().find(|line| line["message"] == message) {
                 return line["address"].as_str().unwrap().parse().unwrap();
             }
             let ended = self.child.try_wait().unwrap();
