@@ -97,17 +97,17 @@ async fn attempt<R: Resource>(
             R::before(&call.app, &action.declared).await;
         }
         let mut transaction = Transaction::begin(&call.app.database, effect, anew).await?;
-        let answer = match transaction.server() {
+        let answered = match transaction.server() {
             Some(server) if effect == Effect::Reads => {
-                read::<R>(call, route, action, server, &mut transaction).await?
+                read::<R>(call, route, action, server, &mut transaction).await
             }
-            _ => {
-                let caller = call.authenticate(transaction.parts().0).await?;
-                run::<R>(call, route, action, caller.as_ref(), None, &mut transaction).await?
-            }
+            _ => directly::<R>(call, route, action, &mut transaction).await,
         };
-        Ok((transaction, answer))
-    };
+        if volume::was_large(app.settings.answer) {
+            transaction.retire();
+        }
+        Ok((transaction, answered?))
+    });
     let (transaction, answer) = in_time(&app, deadline, work).await?;
     transaction.commit().await?;
     Ok(answer)
@@ -125,6 +125,17 @@ async fn in_time<T>(
         done = timeout_at(deadline, work) => done.unwrap_or(Err(ApiError::Overloaded)),
         () = given_up => Err(ApiError::Disconnected(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
     }
+}
+
+/// A write, or a read that goes by nothing earlier ones found.
+async fn directly<R: Resource>(
+    call: &mut Call,
+    route: Route,
+    action: Option<&Action<R>>,
+    transaction: &mut Transaction,
+) -> Result<Answer, ApiError> {
+    let caller = call.authenticate(transaction.parts().0).await?;
+    run::<R>(call, route, action, caller.as_ref(), None, transaction).await
 }
 
 /// A read, with what earlier ones found.
