@@ -2,6 +2,8 @@
 
 # The same Debian release as below: a binary built against a newer glibc would not start.
 FROM rust:1.95-slim-bookworm AS build
+# For the allocator.
+RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

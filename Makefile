@@ -1,7 +1,7 @@
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos hostile fuzz check bench postgresql cargo
+.PHONY: help run test chaos hostile fuzz crowd check bench postgresql cargo
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -32,6 +32,12 @@ fuzz: cargo ## Fuzz what reads a client's bytes, each target for FUZZ_SECONDS (6
 		(cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- \
 			-max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=2 -max_len=16384 -verbosity=0 -print_final_stats=1) || exit 1; \
 	done
+
+# As in the tests, with more clients than they have time for.
+crowd: cargo ## Let 10,000 idle, 1,000 slow and 320 withholding clients crowd the door, and 64 largest bodies at once
+	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
+	DOOR_CONNECTIONS=10000 DOOR_SLOW=1000 DOOR_BODIES=64 \
+		cargo test --locked --test api -- --nocapture --test-threads 1 door::
 
 check: cargo ## Check format, lints, documentation and the OpenAPI document
 	.ci/run static

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use drf::intake::Dialect;
+use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
@@ -29,6 +30,10 @@ pub struct Inner {
     pub templates: Templates,
     /// What was read before.
     pub memory: Memory,
+    /// Room for the bodies of requests, in bytes.
+    pub bodies: Arc<Semaphore>,
+    /// Room for answers that clients have yet to take, in bytes.
+    pub answers: Arc<Semaphore>,
     stopping: AtomicBool,
 }
 
@@ -37,7 +42,10 @@ impl App {
     pub fn new(database: Database, settings: Settings, clock: Clock, ids: Ids) -> Self {
         let templates = Templates::new(settings.template_dir.clone());
         let memory = Memory::new(settings.answer_cache);
+        let room = |bytes: usize| Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
         Self(Arc::new(Inner {
+            bodies: room(settings.bodies),
+            answers: room(settings.answers),
             database,
             settings,
             clock,
@@ -60,7 +68,11 @@ impl App {
 
     /// What this installation takes from requests.
     pub fn dialect(&self) -> Dialect {
-        Dialect { nested: self.settings.flow_set_is_applied(), version: self.database.layout.release().api() }
+        Dialect {
+            nested: self.settings.flow_set_is_applied(),
+            max_nested: self.settings.flow_set_entries,
+            version: self.database.layout.release().api(),
+        }
     }
 }
 

@@ -60,6 +60,17 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("AUTHENTIK_LISTEN__HTTP", "127.0.0.1:9000", "address and port to serve on"),
     setting(
+        "AUTHENTIK_LISTEN__HTTPS",
+        "",
+        "address and port to serve on with TLS, and HTTP/2 for clients that want it; takes the next two",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__TLS_CERTIFICATE",
+        "",
+        "PEM file with the certificate, and those of its authorities behind it; read anew when it changes",
+    ),
+    setting("AUTHENTIK_STAGES__TLS_KEY", "", "PEM file with the certificate's private key"),
+    setting(
         "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
         "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fe80::/10,::1/128",
         "networks of the proxies whose `X-Forwarded-For` is believed",
@@ -68,6 +79,11 @@ pub const SETTINGS: &[Setting] = &[
         "AUTHENTIK_LISTEN__METRICS",
         "127.0.0.1:9300",
         "address and port of `/-/metrics/`, for Prometheus; unset, the server goes on without where they are taken",
+    ),
+    setting(
+        "AUTHENTIK_THROTTLE__DEFAULT",
+        "1000/second",
+        "how often an address may ask without credentials: a number of requests a `second`, `minute`, `hour` or `day`",
     ),
     setting("AUTHENTIK_LOG_LEVEL", "info", "`trace`, `debug`, `info`, `warning` or `error`"),
     setting(
@@ -111,6 +127,38 @@ pub const SETTINGS: &[Setting] = &[
         "8388608",
         "bytes of answers that are remembered for as long as the database proves that nothing has changed; `0` remembers none",
     ),
+    setting(
+        "AUTHENTIK_STAGES__CONNECTIONS",
+        "16384",
+        "connections of clients, at most; fewer where the system lets a process open fewer files",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__CONNECTIONS_PER_ADDRESS",
+        "1024",
+        "connections from one address, at most; those of trusted proxies aren't counted",
+    ),
+    setting("AUTHENTIK_STAGES__HEAD", "65536", "bytes that the head of a request may have; at least 8192"),
+    setting(
+        "AUTHENTIK_STAGES__STALL",
+        "seconds=10",
+        "how long a head that has begun, more of a body, and the taking of more of an answer are waited for",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__BODIES",
+        "33554432",
+        "bytes that the bodies of all requests may take at a time; more wait. At least 2621440, the largest body",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__ANSWER",
+        "25165824",
+        "bytes that a request may take for rows and its answer; more is refused, and smaller pages have to be asked for",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__ANSWERS",
+        "67108864",
+        "bytes that all answers of more than 65536 may take until clients have read them; more are refused with 503",
+    ),
+    setting("AUTHENTIK_STAGES__FLOW_SET_ENTRIES", "100", "flows that a `flow_set` in a request may name"),
     setting("AUTHENTIK_STAGES__SEARCH_TERMS", "32", "terms that a `?search=` may have"),
     setting(
         "AUTHENTIK_POSTGRESQL__USE_PGBOUNCER",
@@ -140,6 +188,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
+/// What a setting of bytes may be at most: 4 GiB, less one.
+const MOST_BYTES: usize = u32::MAX as usize;
+
 /// What `flow_set` in a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlowSetMode {
@@ -147,6 +198,26 @@ pub enum FlowSetMode {
     Apply,
     /// Nothing.
     Ignore,
+}
+
+/// So many requests within so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub requests: u32,
+    /// How long.
+    pub period: std::time::Duration,
+}
+
+/// Where to serve with TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secure {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// File with the certificate.
+    pub certificate: PathBuf,
+    /// File with its key.
+    pub key: PathBuf,
 }
 
 /// All settings, checked.
@@ -162,12 +233,30 @@ pub struct Settings {
     pub drain: std::time::Duration,
     /// Bytes of answers to remember.
     pub answer_cache: u64,
+    /// Connections of clients at most.
+    pub connections: usize,
+    /// Connections from one address at most.
+    pub connections_per_address: usize,
+    /// Bytes of a request's head at most.
+    pub head: usize,
+    /// How long a client may do nothing where it is its turn.
+    pub stall: std::time::Duration,
+    /// Bytes of all bodies at most.
+    pub bodies: usize,
+    /// Bytes that a request may take for its rows and its answer.
+    pub answer: usize,
+    /// Bytes of all large answers at most.
+    pub answers: usize,
+    /// Entries of a `flow_set` at most.
+    pub flow_set_entries: usize,
     /// Terms of a search at most.
     pub search_terms: usize,
     /// Whether a pooler hands out server connections by the transaction.
     pub pgbouncer: bool,
     /// Where to serve.
     pub listen: SocketAddr,
+    /// Where to serve with TLS.
+    pub secure: Option<Secure>,
     /// The networks of the proxies that may say who the client is.
     pub trusted_proxies: Vec<IpNet>,
     /// Where Prometheus fetches metrics.
@@ -178,6 +267,8 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// The collector of traces, if there is one.
     pub traces: Option<String>,
+    /// How often an address may ask without credentials.
+    pub throttle: Rate,
     /// As `tracing` spells it.
     pub log_level: tracing::Level,
     /// The first user of our own database.
@@ -224,6 +315,22 @@ impl Settings {
             )?,
             answer_cache: source
                 .parse("AUTHENTIK_STAGES__ANSWER_CACHE", "a number of bytes", |text| text.parse().ok())?,
+            connections: source.number("AUTHENTIK_STAGES__CONNECTIONS", 1, 1_000_000)?,
+            connections_per_address: source.number(
+                "AUTHENTIK_STAGES__CONNECTIONS_PER_ADDRESS",
+                1,
+                1_000_000,
+            )?,
+            head: source.number("AUTHENTIK_STAGES__HEAD", 8192, 1 << 20)?,
+            stall: source.parse(
+                "AUTHENTIK_STAGES__STALL",
+                "a duration such as seconds=10, from seconds=1 to minutes=5",
+                |text| seconds(text, 300).filter(|limit| *limit >= std::time::Duration::from_secs(1)),
+            )?,
+            bodies: source.number("AUTHENTIK_STAGES__BODIES", 2_621_440, MOST_BYTES)?,
+            answer: source.number("AUTHENTIK_STAGES__ANSWER", 65_536, MOST_BYTES)?,
+            answers: source.number("AUTHENTIK_STAGES__ANSWERS", 65_536, MOST_BYTES)?,
+            flow_set_entries: source.number("AUTHENTIK_STAGES__FLOW_SET_ENTRIES", 1, 100_000)?,
             search_terms: source.parse("AUTHENTIK_STAGES__SEARCH_TERMS", UP_TO_1000, up_to_1000)?.into(),
             pgbouncer: source
                 .parse("AUTHENTIK_POSTGRESQL__USE_PGBOUNCER", "true or false", |text| text.parse().ok())?,
@@ -256,10 +363,16 @@ impl Settings {
                     url => (url.starts_with("http://") && !url.contains('@')).then(|| Some(url.to_owned())),
                 },
             )?,
+            secure: secure(&source)?,
             trusted_proxies: source.parse(
                 "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
                 "networks with commas between, such as 10.0.0.0/8,::1/128",
                 |text| text.split(',').map(|network| network.trim().parse().ok()).collect(),
+            )?,
+            throttle: source.parse(
+                "AUTHENTIK_THROTTLE__DEFAULT",
+                "a number of requests a period, such as 1000/second",
+                rate,
             )?,
             log_level: source.parse(
                 "AUTHENTIK_LOG_LEVEL",
@@ -364,6 +477,36 @@ fn database(source: &Source<'_>) -> anyhow::Result<Location> {
     Ok(Location::External(Box::new(options)))
 }
 
+/// As Django REST framework reads one: of the period only the first letter counts.
+fn rate(text: &str) -> Option<Rate> {
+    let (requests, period) = text.split_once('/')?;
+    let seconds = match period.chars().next()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86400,
+        _ => return None,
+    };
+    Some(Rate { requests: requests.parse().ok()?, period: std::time::Duration::from_secs(seconds) })
+}
+
+fn secure(source: &Source<'_>) -> anyhow::Result<Option<Secure>> {
+    let name = "AUTHENTIK_LISTEN__HTTPS";
+    if source.given(name)?.is_none() {
+        return Ok(None);
+    }
+    let file = |name| {
+        let file = source.given(name)?.map(PathBuf::from);
+        file.ok_or_else(|| anyhow::anyhow!("{name}: must be a file, since AUTHENTIK_LISTEN__HTTPS is set"))
+    };
+    Ok(Some(Secure {
+        listen: source
+            .parse(name, "an address and a port, such as 0.0.0.0:9443", |text| text.parse().ok())?,
+        certificate: file("AUTHENTIK_STAGES__TLS_CERTIFICATE")?,
+        key: file("AUTHENTIK_STAGES__TLS_KEY")?,
+    }))
+}
+
 struct Source<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Source<'_> {
@@ -388,6 +531,12 @@ impl Source<'_> {
         let default =
             SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default);
         Ok(self.given(name)?.unwrap_or_else(|| default.to_owned()))
+    }
+
+    fn number(&self, name: &str, least: usize, most: usize) -> anyhow::Result<usize> {
+        self.parse(name, &format!("a number from {least} to {most}"), |text| {
+            text.parse().ok().filter(|number| (least..=most).contains(number))
+        })
     }
 
     fn parse<T>(&self, name: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
@@ -427,12 +576,15 @@ mod tests {
 
     #[rstest]
     #[case("AUTHENTIK_LISTEN__HTTP", "nine thousand")]
+    #[case("AUTHENTIK_LISTEN__HTTPS", "nine thousand")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.1")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "10.0.0.0/8;::1/128")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.0/24,")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "proxy.example.com")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "10.0.0.0/8,192.0.2.0/33")]
     #[case("AUTHENTIK_LISTEN__METRICS", "9300")]
+    #[case("AUTHENTIK_THROTTLE__DEFAULT", "often")]
+    #[case("AUTHENTIK_THROTTLE__DEFAULT", "10/year")]
     #[case("AUTHENTIK_LOG_LEVEL", "loud")]
     #[case("AUTHENTIK_STAGES__LOG_FORMAT", "xml")]
     #[case("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318")]
@@ -441,6 +593,10 @@ mod tests {
     #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "seconds=31")]
     #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "microseconds=1")]
     #[case("AUTHENTIK_STAGES__DRAIN", "minutes=6")]
+    #[case("AUTHENTIK_STAGES__CONNECTIONS", "-7")]
+    #[case("AUTHENTIK_STAGES__HEAD", "4096")]
+    #[case("AUTHENTIK_STAGES__BODIES", "2621439")]
+    #[case("AUTHENTIK_STAGES__STALL", "milliseconds=5")]
     #[case("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
     #[case("AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION", "soon")]
     #[case("AUTHENTIK_STAGES__STRICT", "very")]
@@ -449,6 +605,20 @@ mod tests {
         let error = read(&[(name, value)]).err().unwrap().to_string();
         assert!(error.starts_with(&format!("{name}: must be ")), "{error}");
         assert!(!error.contains(value) && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn tls_takes_both_files() {
+        let address = ("AUTHENTIK_LISTEN__HTTPS", "0.0.0.0:9443");
+        let certificate = ("AUTHENTIK_STAGES__TLS_CERTIFICATE", "/etc/certificate.pem");
+        let key = ("AUTHENTIK_STAGES__TLS_KEY", "/etc/key.pem");
+        assert_eq!(read(&[certificate, key]).unwrap().secure, None);
+        let secure = read(&[address, certificate, key]).unwrap().secure.unwrap();
+        assert_eq!((secure.listen.port(), secure.key), (9443, PathBuf::from("/etc/key.pem")));
+        for missing in [[address, certificate], [address, key]] {
+            let error = read(&missing).err().unwrap().to_string();
+            assert!(error.contains("must be a file"), "{error}");
+        }
     }
 
     #[test]

@@ -46,12 +46,21 @@ pub enum ApiError {
     /// 409, another request changed the same rows.
     #[error("conflict")]
     Conflict,
+    /// 400, the answer would take more than it may.
+    #[error("the answer is too large")]
+    AnswerTooLarge,
+    /// 408, the body doesn't come.
+    #[error("the body does not come")]
+    BodyTimeout,
     /// 413
     #[error("the body is too large")]
     TooLarge,
     /// 415, with the media type.
     #[error("unsupported media type")]
     UnsupportedMediaType(String),
+    /// 429, somebody who doesn't say who they are asks too often; after so many seconds they may ask again.
+    #[error("throttled")]
+    Throttled(u64),
     /// 503, the connection to the database was cut, or there is no database to connect to.
     #[error("disconnected")]
     Disconnected(sqlx::Error),
@@ -99,6 +108,9 @@ impl From<Refusal> for ApiError {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
+        if is_too_much(&error) {
+            return Self::AnswerTooLarge;
+        }
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match code.as_deref() {
             // foreign_key_violation, unique_violation, serialization_failure, deadlock_detected: another request
@@ -143,6 +155,24 @@ impl From<sqlx::Error> for ApiError {
                 other => Self::Internal(other.into()),
             },
         }
+    }
+}
+
+/// A request has taken all the room that it may for its rows and its answer.
+#[derive(Debug, thiserror::Error)]
+#[error("more than an answer may take")]
+pub struct TooMuch;
+
+impl From<TooMuch> for ApiError {
+    fn from(_: TooMuch) -> Self {
+        Self::AnswerTooLarge
+    }
+}
+
+fn is_too_much(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Decode(source) | sqlx::Error::ColumnDecode { source, .. } => source.is::<TooMuch>(),
+        _ => false,
     }
 }
 

@@ -3,6 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tikv_jemallocator::Jemalloc;
+
+/// It gives memory back to the system once it is free, by a thread of its own, so without another request. The system's own
+/// allocator keeps what a burst of large bodies took.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Room for a body of 1024 nested levels in the recursion of parser and printer, unoptimised builds included.
 const STACK_SIZE: usize = 8 * 1024 * 1024;

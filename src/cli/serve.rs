@@ -17,9 +17,9 @@ use super::service_manager;
 use super::stdout::print;
 use crate::app::App;
 use crate::clock::{Clock, Ids};
-use crate::config::Settings;
+use crate::config::{Secure, Settings};
 use crate::db::{Server, bootstrap};
-use crate::http::{self, Connections, HEAD_TIME_LIMIT};
+use crate::http::{self, Connections, HEAD_TIME_LIMIT, Limits, Tls};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
@@ -40,6 +40,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let metrics = listen_for_metrics(&settings).await?;
     let traces = settings.traces.as_deref().map(Traces::start).transpose()?;
+    let secure = match &settings.secure {
+        Some(secure) => Some(listen_securely(secure).await?),
+        None => None,
+    };
     let server = Server::start(&settings.database).await?;
     // Before anybody is told that we serve: whoever is may stop us at once.
     let signals = Signals::install()?;
@@ -55,7 +59,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let alive = tokio::spawn(service_manager::keep_alive(database.requests.clone()));
     service_manager::tell(&NotifyState::Ready);
     let lost = tokio::select! {
-        () = run(listener, app, signals) => None,
+        () = run(listener, secure, app, signals) => None,
         ended = &mut keeper => Some(ended),
     };
     if let Some(shown) = shown {
@@ -90,6 +94,16 @@ async fn listen_for_metrics(settings: &Settings) -> anyhow::Result<Option<TcpLis
             Ok(None)
         }
     }
+}
+
+/// Listen for connections with TLS.
+async fn listen_securely(secure: &Secure) -> anyhow::Result<(TcpListener, Tls)> {
+    let tls = Tls::new(secure.certificate.clone(), secure.key.clone())?;
+    let listener = TcpListener::bind(secure.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", secure.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "serving with TLS");
+    Ok((listener, tls))
 }
 
 /// Open the database and say where everything is.
@@ -142,9 +156,22 @@ impl Signals {
     }
 }
 
-async fn run(listener: TcpListener, app: App, mut signals: Signals) {
+async fn run(listener: TcpListener, secure: Option<(TcpListener, Tls)>, app: App, mut signals: Signals) {
     let drain = app.settings.drain;
-    let mut connections = Connections::new(listener, http::router(app.clone()), HEAD_TIME_LIMIT);
+    let settings = &app.settings;
+    let limits = Limits {
+        head_time: HEAD_TIME_LIMIT,
+        stall: settings.stall,
+        head: settings.head,
+        connections: settings.connections.min(http::raise_open_files()),
+        connections_per_address: settings.connections_per_address,
+        trusted: settings.trusted_proxies.clone(),
+    };
+    let mut connections = Connections::new(listener, http::router(app.clone()), limits);
+    if let Some((listener, tls)) = secure {
+        connections = connections.and_secure(listener, &tls);
+        tokio::spawn(tls.watch());
+    }
     let grace = tokio::select! {
         never = connections.accept() => match never {},
         grace = signals.next() => grace,

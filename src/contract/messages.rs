@@ -66,6 +66,10 @@ pub fn in_use(table: &str) -> String {
 pub const TOO_LONG_FOR_INDEX: &str = "Ensure this object has no text that is too long to be indexed.";
 /// The body is larger than we take (authentik has no such answer; Django's own limit is the figure).
 pub const TOO_LARGE: &str = "Request body exceeded the limit of 2621440 bytes.";
+/// A page, or an object with all that hangs on it, takes more than an answer may.
+pub const ANSWER_TOO_LARGE: &str = "The answer would be too large. Ask for smaller pages with ?page_size=, or leave out what belongs to the objects with ?include_…=false.";
+/// The rest of a body doesn't come.
+pub const BODY_TIMEOUT: &str = "The request's body did not come in time.";
 /// Something failed on our side.
 pub const INTERNAL: &str = "Internal Server Error";
 /// No database connection became free in time.

@@ -144,7 +144,7 @@ impl NewRows {
             let values = self.columns.iter().find(|(named, _)| named.name == field.name);
             match values.map(|(_, values)| values) {
                 None => push_default(query, field)?,
-                Some(Values::Same(content)) => push_content(query, content),
+                Some(Values::Same(content)) => push_content(query, content)?,
                 Some(Values::Sql(sql)) => {
                     query.push(*sql);
                 }
@@ -251,7 +251,7 @@ fn push_insert<K: PrimaryKey>(
     for field in fields {
         query.push(", ");
         match draft.get(field) {
-            Some(content) => push_content(query, content),
+            Some(content) => push_content(query, content)?,
             None => push_default(query, field)?,
         }
     }

@@ -19,6 +19,7 @@ pub mod server;
 pub mod sql;
 pub mod statements;
 pub mod time_limit;
+pub mod volume;
 
 use std::time::Duration;
 

@@ -96,6 +96,8 @@ struct Idle {
     used: Instant,
     /// How often all that was open had been given up when this one was opened.
     given_up: u64,
+    /// Whether it isn't used any more once it is given back.
+    retired: bool,
 }
 
 /// The right to have a connection.
@@ -218,7 +220,7 @@ impl Pool {
                 Server::ask(&mut connection, self.place()).await?
             };
             let now = Instant::now();
-            Ok(Idle { connection, server, opened: now, used: now, given_up })
+            Ok(Idle { connection, server, opened: now, used: now, given_up, retired: false })
         };
         timeout(CONNECT_TIMEOUT, opened).await.unwrap_or_else(|_| Err(out_of_reach()))
     }
@@ -272,6 +274,13 @@ impl Pooled {
             sqlx::raw_sql("BEGIN").execute(&mut **self).await?;
         }
         Ok(())
+    }
+
+    /// Let nobody have it after this: its buffers here, and the server's process, keep the room that large rows took.
+    pub fn retire(&mut self) {
+        if let Some(idle) = &mut self.idle {
+            idle.retired = true;
+        }
     }
 
     /// Whether a transaction was begun.
@@ -338,7 +347,7 @@ fn is_refusal(error: &sqlx::Error) -> bool {
 impl Pool {
     fn take_back(&self, mut idle: Idle) {
         let is_given_up = idle.given_up != self.0.state.borrow().given_up;
-        if !self.0.slots.is_closed() && !is_given_up {
+        if !self.0.slots.is_closed() && !is_given_up && !idle.retired {
             idle.used = Instant::now();
             self.idle().push(idle);
         }
@@ -349,7 +358,7 @@ impl Drop for Pooled {
     fn drop(&mut self) {
         let (Some(mut idle), pool) = (self.idle.take(), self.pool.clone()) else { return };
         let (permit, in_transaction) = (self.permit.take(), self.in_transaction);
-        if idle.given_up != pool.0.state.borrow().given_up {
+        if idle.given_up != pool.0.state.borrow().given_up || (idle.retired && !in_transaction) {
             return; // closed, and no word is waited for
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::proof::Seen;
 use super::search::Search;
-use super::{Dictionary, Layout, PrimaryKey, Sql, json_lookup};
+use super::{Dictionary, Layout, PrimaryKey, Sql, json_lookup, volume};
 use crate::clock::Ids;
 
 /// What limits a SELECT to the rows that somebody may see. `auth::Scope` is one, and only a caller makes it: to forget
@@ -245,7 +245,7 @@ pub async fn page<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
     // The numbers stand in the text, since plans depend on them: so a statement is worth keeping for first pages alone, and
     // none with a search's terms.
     let kept = page.offset() == 0 && selection.search.is_empty();
-    let rows = query.build().persistent(kept).fetch_all(connection).await?;
+    let rows = query.build().persistent(kept).try_map(volume::count).fetch_all(connection).await?;
     read_rows(&rows, selection.seen)
 }
 
@@ -315,7 +315,12 @@ pub async fn find<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
         PathKey::Integer(number) => query.bind(*number),
     };
     query.push(lock.map_or(" LIMIT 1", Lock::sql));
-    let row = query.build().persistent(selection.search.is_empty()).fetch_optional(connection).await?;
+    let row = query
+        .build()
+        .persistent(selection.search.is_empty())
+        .try_map(volume::count)
+        .fetch_optional(connection)
+        .await?;
     Ok(read_rows(row.as_slice(), selection.seen)?.pop())
 }
 
@@ -334,18 +339,20 @@ pub async fn reload<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     push_from(&mut query, declared);
     query.push(format_args!(" WHERE {} = ANY(", pk_expression(declared)));
     query.bind(keys);
-    let rows = query.push(")").build().fetch_all(connection).await?;
+    let rows = query.push(")").build().try_map(volume::count).fetch_all(connection).await?;
     read_rows(&rows, seen)
 }
 
-pub(super) fn push_content(query: &mut Sql, content: &Content) {
+pub(super) fn push_content(query: &mut Sql, content: &Content) -> sqlx::Result<()> {
     match content {
         Content::Text(text) => query.bind(text.clone()),
         Content::Integer(number) => query.bind(*number),
         Content::Boolean(boolean) => query.bind(*boolean),
         Content::Uuid(uuid) => query.bind(*uuid),
         Content::DateTime(instant) => query.bind(*instant),
-        Content::Dictionary(dictionary) => query.bind(Dictionary(dictionary.clone())),
+        Content::Dictionary(text) => {
+            query.bind(Dictionary::of(text.clone()).map_err(|error| sqlx::Error::Encode(error.into()))?)
+        }
         Content::Keys(keys) => match keys.first().map(|key| key.key) {
             Some(KeyValue::Uuid(uuid)) => query.bind(uuid),
             Some(KeyValue::Integer(number)) => query.bind(number),
@@ -353,6 +360,7 @@ pub(super) fn push_content(query: &mut Sql, content: &Content) {
         },
         Content::Null | Content::Objects(_) => query.push("NULL"),
     };
+    Ok(())
 }
 
 pub(super) fn push_default(query: &mut Sql, field: &Field) -> sqlx::Result<()> {
@@ -409,7 +417,7 @@ async fn update_one(
             continue;
         };
         query.push(if any { ", " } else { "" }).push(field.column).push(" = ");
-        push_content(&mut query, content);
+        push_content(&mut query, content)?;
         any = true;
     }
     if any {

@@ -1,26 +1,30 @@
-//! Connections: from the listener to the router, until the server stops.
+//! Connections: from the listeners to the router, until the server stops.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Extension};
 use axum::serve::Listener;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use ipnet::IpNet;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tower::Layer;
+
+use super::door::Door;
+use super::stream::{Counts, Looked, Progress, Stream, Untaken};
+use super::tls::{self, Tls};
 
 /// How long a connection may be without the whole head of a request: at its begin, between two requests, and within a
 /// head. Longer than proxies keep connections that they don't use (nginx 60 s, Traefik 90 s, Caddy 120 s), so that it's
@@ -30,129 +34,214 @@ pub const HEAD_TIME_LIMIT: Duration = Duration::from_secs(150);
 /// How long the rest of a head is waited for when the server stops.
 const REST_OF_HEAD: Duration = Duration::from_secs(1);
 
+/// Requests that a client may have running on a connection of HTTP/2.
+const STREAMS: u32 = 100;
+/// Bytes of a body that a client may send before it is read; of all bodies of a connection of HTTP/2, and of one.
+const WINDOWS: (u32, u32) = (256 * 1024, 64 * 1024);
+
+/// What clients may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// See [`HEAD_TIME_LIMIT`].
+    pub head_time: Duration,
+    /// How long a head that has begun is waited for, a handshake of TLS, and a client that takes nothing of its answer.
+    pub stall: Duration,
+    /// Bytes of a head.
+    pub head: usize,
+    /// Connections.
+    pub connections: usize,
+    /// Connections from one address, unless a proxy in the `trusted` networks has it.
+    pub connections_per_address: usize,
+    /// The networks of trusted proxies.
+    pub trusted: Vec<IpNet>,
+}
+
+/// What a client is told for whom there is no room. It has asked nothing yet.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// The connections that are open. Dropped, they are cut.
 pub struct Connections {
-    listener: TcpListener,
+    plain: TcpListener,
+    secure: Option<(TcpListener, TlsAcceptor)>,
+    door: Door,
+    protocols: Protocols,
     router: Router,
-    http: http1::Builder,
     stopping: watch::Sender<bool>,
     open: JoinSet<()>,
 }
 
+/// How HTTP is spoken.
+#[derive(Clone)]
+struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    head_time: Duration,
+    stall: Duration,
+}
+
+/// One connection.
+struct Connection {
+    protocols: Protocols,
+    router: Router,
+    peer: SocketAddr,
+    stopping: watch::Receiver<bool>,
+}
+
 impl Connections {
-    /// Those that `listener` will take, for `router`.
-    pub fn new(listener: TcpListener, router: Router, head_time_limit: Duration) -> Self {
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(head_time_limit);
-        Self { listener, router, http, stopping: watch::Sender::new(false), open: JoinSet::new() }
+    /// Those that the listener will take, for `router`.
+    pub fn new(plain: TcpListener, router: Router, limits: Limits) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(limits.head_time).max_buf_size(limits.head);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        // How many streams a client may reset before it is taken for an attacker is hyper's own limit.
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
+            .initial_connection_window_size(WINDOWS.0)
+            .initial_stream_window_size(WINDOWS.1);
+        let protocols = Protocols { http1, http2, head_time: limits.head_time, stall: limits.stall };
+        let door = Door::new(limits.connections, limits.connections_per_address, limits.trusted);
+        let (secure, stopping, open) = (None, watch::Sender::new(false), JoinSet::new());
+        Self { plain, secure, door, protocols, router, stopping, open }
+    }
+
+    /// And those that this one will take, with TLS.
+    #[must_use]
+    pub fn and_secure(mut self, listener: TcpListener, tls: &Tls) -> Self {
+        self.secure = Some((listener, tls.acceptor()));
+        self
     }
 
     /// Take connections and serve them. This never ends; dropped, it takes no more and leaves the open ones alone.
     pub async fn accept(&mut self) -> Infallible {
         loop {
-            let (stream, peer) = Listener::accept(&mut self.listener).await;
+            let ((stream, peer), tls) = next(&mut self.plain, self.secure.as_mut()).await;
+            let Some(admitted) = self.door.admit(peer.ip()) else {
+                if tls.is_none() {
+                    stream.try_write(FULL).ok();
+                }
+                continue;
+            };
             // An answer is written at once or not at all: there is nothing to wait for.
             stream.set_nodelay(true).ok();
             while self.open.try_join_next().is_some() {}
-            let (http, router) = (self.http.clone(), self.router.clone());
-            self.open.spawn(serve(http, router, stream, peer, self.stopping.subscribe()));
+            let (protocols, router) = (self.protocols.clone(), self.router.clone());
+            let connection = Connection { protocols, router, peer, stopping: self.stopping.subscribe() };
+            // Two tasks, for one takes as much room as the largest future in it.
+            match tls {
+                None => self.open.spawn(async move {
+                    connection.http1(stream).await;
+                    drop(admitted);
+                }),
+                Some(tls) => self.open.spawn(async move {
+                    connection.secure(stream, tls).await;
+                    drop(admitted);
+                }),
+            };
         }
     }
 
     /// Close what is idle, and wait until the running requests are answered.
     pub async fn finish(mut self) {
-        drop(self.listener);
+        drop((self.plain, self.secure));
         self.stopping.send_replace(true);
         while self.open.join_next().await.is_some() {}
     }
 }
 
-/// One connection, until it ends or the server does.
-async fn serve(
-    http: http1::Builder,
-    router: Router,
-    stream: TcpStream,
-    peer: SocketAddr,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let (running, stalled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let service = TowerToHyperService::new(Extension(ConnectInfo::<SocketAddr>(peer)).layer(router));
-    let counted = service_fn(|request| {
-        let (running, answer) = (Arc::clone(&running), service.call(request));
-        running.fetch_add(1, Ordering::Relaxed);
-        async move {
-            let answer = answer.await;
-            running.fetch_sub(1, Ordering::Relaxed);
-            answer
-        }
-    });
-    let stream = Stream { stream, stalled: Arc::clone(&stalled) };
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), counted));
-    // It ends with an error if the client is gone or too slow: neither is ours to tell.
+/// The next connection, and what makes it a secure one.
+async fn next(
+    plain: &mut TcpListener,
+    secure: Option<&mut (TcpListener, TlsAcceptor)>,
+) -> ((TcpStream, SocketAddr), Option<TlsAcceptor>) {
+    let Some((secure, tls)) = secure else { return (Listener::accept(plain).await, None) };
     tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stopping.wait_for(|stopping| *stopping) => connection.as_mut().graceful_shutdown(),
-    }
-    // Closed, if it was idle. One that has begun a head and doesn't send the rest has asked for nothing.
-    let ended = tokio::time::timeout(REST_OF_HEAD, connection.as_mut()).await;
-    let is_answering = running.load(Ordering::Relaxed) > 0 || stalled.load(Ordering::Relaxed);
-    if ended.is_err() && is_answering {
-        connection.await.ok();
+        accepted = Listener::accept(plain) => (accepted, None),
+        accepted = Listener::accept(secure) => (accepted, Some(tls.clone())),
     }
 }
 
-/// The client's end of a connection, and whether it has yet to take what was written to it.
-struct Stream {
-    stream: TcpStream,
-    stalled: Arc<AtomicBool>,
-}
-
-impl Stream {
-    fn noting<T>(&self, written: Poll<T>) -> Poll<T> {
-        self.stalled.store(written.is_pending(), Ordering::Relaxed);
-        written
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.noting(written)
+impl Connection {
+    /// Serve it with TLS, in whichever version of HTTP the client asks for.
+    async fn secure(mut self, stream: TcpStream, tls: TlsAcceptor) {
+        let accepted = tokio::select! {
+            accepted = timeout(self.protocols.stall, tls.accept(stream)) => accepted,
+            _ = self.stopping.wait_for(|stopping| *stopping) => return,
+        };
+        let Ok(Ok(stream)) = accepted else { return };
+        if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
+            self.http2(stream).await;
+        } else {
+            self.http1(stream).await;
+        }
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.noting(written)
+    /// Serve it in HTTP/1, until it ends or the server does.
+    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(mut self, stream: S) {
+        let counts = Arc::new(Counts::default());
+        let service =
+            TowerToHyperService::new(Extension(ConnectInfo::<SocketAddr>(self.peer)).layer(self.router));
+        let counted = service_fn(|request| {
+            let (running, answer) = (counts.request(), service.call(request));
+            async move {
+                let answer = answer.await;
+                drop(running);
+                answer
+            }
+        });
+        let stream = Stream::of_http1(stream, self.protocols.stall, Arc::clone(&counts));
+        let mut connection = pin!(self.protocols.http1.serve_connection(TokioIo::new(stream), counted));
+        // It ends with an error if the client is gone or too slow: neither is ours to tell.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = self.stopping.wait_for(|stopping| *stopping) => connection.as_mut().graceful_shutdown(),
+        }
+        // Closed, if it was idle. One that has begun a head and doesn't send the rest has asked for nothing.
+        let ended = timeout(REST_OF_HEAD, connection.as_mut()).await;
+        if ended.is_err() && counts.is_answering() {
+            connection.await.ok();
+        }
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    /// Serve it in HTTP/2, until it ends or the server does. hyper looks neither at a connection that asks for nothing nor
+    /// at a client that opens no window for its answers, so we look at both from time to time.
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(mut self, stream: S) {
+        let counts = Arc::new(Counts::default());
+        let service =
+            TowerToHyperService::new(Extension(ConnectInfo::<SocketAddr>(self.peer)).layer(self.router));
+        let of_answers = Arc::clone(&counts);
+        let counted = service_fn(move |request| {
+            let (running, answer) = (of_answers.request(), service.call(request));
+            let counts = Arc::clone(&of_answers);
+            async move {
+                let answer = answer.await;
+                drop(running);
+                answer.map(|answer| answer.map(|body| Untaken::new(body, counts)))
+            }
+        });
+        let stream = Stream::of_http2(stream, self.protocols.stall, Arc::clone(&counts));
+        let mut connection = pin!(self.protocols.http2.serve_connection(TokioIo::new(stream), counted));
+        let (stall, head_time) = (self.protocols.stall, self.protocols.head_time);
+        let (mut progress, mut idle) = (Progress::default(), Duration::ZERO);
+        while idle < head_time {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = self.stopping.wait_for(|stopping| *stopping) => break,
+                () = sleep(stall) => {}
+            }
+            match progress.since(&counts) {
+                Looked::Busy => idle = Duration::ZERO,
+                Looked::Idle => idle += stall,
+                Looked::Stalled => return,
+            }
+        }
+        connection.as_mut().graceful_shutdown();
+        let ended = timeout(REST_OF_HEAD, connection.as_mut()).await;
+        if ended.is_err() && counts.is_answering() {
+            connection.await.ok();
+        }
     }
 }
 
@@ -178,7 +267,15 @@ mod tests {
             .route("/", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string()))
             .route("/slow", get(async || tokio::time::sleep(3 * LIMIT).await))
             .route("/large", get(async || vec![b'a'; LARGE]));
-        (address, Connections::new(listener, router, LIMIT))
+        let limits = Limits {
+            head_time: LIMIT,
+            stall: 20 * LIMIT,
+            head: 8192,
+            connections: 100,
+            connections_per_address: 100,
+            trusted: Vec::new(),
+        };
+        (address, Connections::new(listener, router, limits))
     }
 
     async fn answer(stream: &mut TcpStream) -> String {

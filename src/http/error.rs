@@ -55,9 +55,16 @@ impl IntoResponse for ApiError {
                 detail(StatusCode::FORBIDDEN, &sentences::database_role(&sentence))
             }
             Self::Conflict => detail(StatusCode::CONFLICT, sentences::CHANGED_MEANWHILE),
+            Self::AnswerTooLarge => detail(StatusCode::BAD_REQUEST, sentences::ANSWER_TOO_LARGE),
+            Self::BodyTimeout => detail(StatusCode::REQUEST_TIMEOUT, sentences::BODY_TIMEOUT),
             Self::TooLarge => detail(StatusCode::PAYLOAD_TOO_LARGE, sentences::TOO_LARGE),
             Self::UnsupportedMediaType(media_type) => {
                 detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &messages::unsupported_media_type(&media_type))
+            }
+            Self::Throttled(seconds) => {
+                let mut response = detail(StatusCode::TOO_MANY_REQUESTS, &messages::throttled(seconds));
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+                response
             }
             Self::Disconnected(cause) => {
                 tracing::warn!(cause = %redacted(&cause.into()), "the database is out of reach");

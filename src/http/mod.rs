@@ -1,15 +1,22 @@
 //! HTTP: what comes in and what goes out.
 
+mod body;
 mod browser;
 mod connections;
+mod door;
 mod error;
 mod health;
 mod metrics;
 mod receive;
 mod router;
+mod stream;
+mod throttle;
+mod tls;
 mod trusted_proxies;
 mod unread;
 
-pub use connections::{Connections, HEAD_TIME_LIMIT};
+pub use connections::{Connections, HEAD_TIME_LIMIT, Limits};
+pub use door::raise_open_files;
 pub use metrics::serve_metrics;
 pub use router::router;
+pub use tls::Tls;

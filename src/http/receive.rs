@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, RawPathParams};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Request, header};
+use axum::http::{HeaderMap, HeaderName, Request, Uri, header};
 use drf::params::Query;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::router::RequestId;
 use crate::app::App;
@@ -15,15 +15,12 @@ use crate::authentik::Origin;
 use crate::contract::paths;
 use crate::db::time_limit::TIME_LIMIT;
 use crate::error::ApiError;
-use crate::views::{Call, MAX_BODY};
-
-/// How much of a larger body is read, and dropped, so that the client reads our answer rather than a reset.
-const MAX_DRAIN: usize = 64 * 1024 * 1024;
+use crate::views::Call;
 
 /// Take a request apart. Where a segment can't be a parameter, authentik's router would not have found the route.
 ///
 /// # Errors
-/// 404, or 503 for a body that doesn't come in time.
+/// 404, or 408 for a body that doesn't come in time.
 pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError> {
     let deadline = Instant::now() + TIME_LIMIT;
     let (mut parts, body) = request.into_parts();
@@ -35,8 +32,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
     let query = Query::parse(parts.uri.query());
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let origin = origin(&parts, &query);
-    let body = timeout_at(deadline, read_body(body)).await.map_err(|_| ApiError::Overloaded)?;
-    Ok(Call {
+    let mut call = Call {
         app,
         method: parts.method.to_string(),
         origin,
@@ -44,9 +40,12 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
         query,
         target,
         headers: parts.headers,
-        body,
+        body: Ok(Bytes::new()),
+        room: None,
         deadline,
-    })
+    };
+    super::body::read(&mut call, body).await?;
+    Ok(call)
 }
 
 /// Where a request came from.
@@ -60,7 +59,15 @@ fn origin(parts: &Parts, query: &Query) -> Origin {
         user_agent: text(&parts.headers, header::USER_AGENT).to_owned(),
         request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
         client_ip: client_ip(parts),
-        host: Origin::host_name(text(&parts.headers, header::HOST)),
+        host: Origin::host_name(host(&parts.headers, uri)),
+    }
+}
+
+/// The host that was asked: HTTP/2 has it in the target.
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
+    match uri.authority() {
+        Some(authority) if !headers.contains_key(header::HOST) => authority.as_str(),
+        _ => text(headers, header::HOST),
     }
 }
 
@@ -72,24 +79,4 @@ fn text(headers: &HeaderMap, name: HeaderName) -> &str {
 fn client_ip(parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     peer.unwrap_or(IpAddr::from([255, 255, 255, 255]))
-}
-
-async fn read_body(mut body: Body) -> Result<Bytes, ApiError> {
-    let (mut taken, mut total) = (Vec::new(), 0_usize);
-    loop {
-        let frame = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await;
-        let Some(frame) = frame else { break };
-        let frame =
-            frame.map_err(|_| ApiError::Parse("the body ended early: line 1 column 1 (char 0)".into()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        total += data.len();
-        if total <= MAX_BODY {
-            taken.extend_from_slice(&data);
-        } else if total > MAX_DRAIN {
-            break;
-        } else {
-            taken = Vec::new();
-        }
-    }
-    if total > MAX_BODY { Err(ApiError::TooLarge) } else { Ok(taken.into()) }
 }

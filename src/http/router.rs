@@ -4,19 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, MatchedPath, State};
-use axum::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use super::receive::receive;
+use super::throttle::Throttle;
 use super::{browser, health, trusted_proxies, unread};
 use crate::app::App;
+use crate::config::Rate;
 use crate::contract::{API_PREFIX, paths};
 use crate::error::ApiError;
 use crate::resources;
@@ -30,6 +33,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-authentik-id");
 
 /// The header that names a span, as W3C's Trace Context has it.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What Django's middlewares tell browsers with every answer of authentik's.
+const SECURITY: [(HeaderName, &str); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
 
 /// The whole server.
 pub fn router(app: App) -> Router {
@@ -46,7 +56,7 @@ pub fn router(app: App) -> Router {
             ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()
         }));
     let routes = Router::new()
-        .nest(API_PREFIX, api())
+        .nest(API_PREFIX, api(app.settings.throttle))
         .merge(browser::router())
         .route("/-/health/live/", get(health::live))
         .route("/-/health/ready/", get(health::ready))
@@ -69,24 +79,35 @@ async fn no_route(uri: Uri) -> ApiError {
 }
 
 /// The routes of the API, below its prefix.
-fn api() -> Router<App> {
+fn api(rate: Rate) -> Router<App> {
     let not_served = paths::LIKE_KEYS
         .into_iter()
         .fold(Router::new(), |router, path| router.route(path, any(async || ApiError::NotServed)));
+    let throttle = Arc::new(Throttle::new(rate));
     resources::endpoints().into_iter().fold(not_served, |router, endpoint| {
         let path = endpoint.path.clone();
-        let endpoint = Arc::new(endpoint);
+        let (endpoint, throttle) = (Arc::new(endpoint), Arc::clone(&throttle));
         let handler = move |State(app): State<App>, request: Request<Body>| {
-            let endpoint = Arc::clone(&endpoint);
-            async move { respond(&endpoint, app, request).await }
+            let (endpoint, throttle) = (Arc::clone(&endpoint), Arc::clone(&throttle));
+            async move { respond(&endpoint, &throttle, app, request).await }
         };
         router.route(&path, any(handler))
     })
 }
 
 /// Serve a request, and give its answer what every answer has: an `Allow` header, and the error's body where it failed.
-async fn respond(endpoint: &Endpoint, app: App, request: Request<Body>) -> Response {
-    let answered = async { (endpoint.serve)(receive(app, request).await?).await };
+async fn respond(endpoint: &Endpoint, throttle: &Throttle, app: App, request: Request<Body>) -> Response {
+    let answers = Arc::clone(&app.answers);
+    let answered = async {
+        let version = request.version();
+        let call = receive(app, request).await?;
+        let anonymous = call.bearer().is_none().then_some(call.origin.client_ip);
+        let answer = (endpoint.serve)(call).await?;
+        if let Some(client) = anonymous {
+            throttle.count(client)?;
+        }
+        Ok(Answer { body: hold(&answers, version, answer.body)?, ..answer })
+    };
     let mut response = match answered.await {
         Err(ApiError::NoRoute) => return ApiError::NoRoute.into_response(),
         Ok(answer) => answer.into_response(),
@@ -96,6 +117,32 @@ async fn respond(endpoint: &Endpoint, app: App, request: Request<Body>) -> Respo
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response
+}
+
+/// An answer in HTTP/1 that takes no more room than the buffers around it. A connection has one of them at a time.
+const SMALL_ANSWER: usize = 64 * 1024;
+
+/// The body of an answer, with its share of the room that all have until their clients have taken them.
+fn hold(room: &Arc<Semaphore>, version: Version, body: Bytes) -> Result<Bytes, ApiError> {
+    if body.len() <= SMALL_ANSWER && version != Version::HTTP_2 {
+        return Ok(body);
+    }
+    let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    // It is there already, so it can't wait for room.
+    let share = Arc::clone(room).try_acquire_many_owned(bytes).map_err(|_| ApiError::Overloaded)?;
+    Ok(Bytes::from_owner(Held { body, _share: share }))
+}
+
+/// See [`hold`].
+struct Held {
+    body: Bytes,
+    _share: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 impl IntoResponse for Answer {
@@ -119,10 +166,15 @@ fn merge_slashes(mut request: Request<Body>) -> Request<Body> {
         if rest.is_empty() || rest.starts_with(['/', '?']) {
             return None;
         }
-        format!("{API_PREFIX}/{rest}").parse::<Uri>().ok()
+        format!("{API_PREFIX}/{rest}").parse().ok()
     });
-    if let Some(uri) = merged {
-        *request.uri_mut() = uri;
+    if let Some(path_and_query) = merged {
+        // Scheme and host, which HTTP/2 has here, stay.
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = Some(path_and_query);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
     }
     request
 }
@@ -167,14 +219,18 @@ async fn log_request(State(app): State<App>, mut request: Request<Body>, next: N
         trace_id = work.span().map(RequestSpan::trace_id),
         "request"
     );
+    let headers = response.headers_mut();
     if let Some(span) = work.span() {
         span.end(status, &work);
         if let Some(value) = span.traceparent() {
-            response.headers_mut().insert(TRACEPARENT, value);
+            headers.insert(TRACEPARENT, value);
         }
     }
+    for (name, value) in SECURITY {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        headers.insert(REQUEST_ID, value);
     }
     response
 }

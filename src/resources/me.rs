@@ -64,7 +64,7 @@ async fn me(request: Request<'_>) -> Result<Answer, ApiError> {
             .await?;
     let (name, attributes) = own.ok_or(ApiError::AuthenticationFailed)?;
     let groups = user::all_groups(layout, connection, caller.id).await?;
-    let settings = user::group_attributes(&groups, &attributes).remove("settings");
+    let settings = user::group_attribute(&groups, &attributes, "settings")?;
     let roles =
         sqlx::query_as("SELECT name, uuid AS pk FROM authentik_rbac_role WHERE uuid = ANY($1) ORDER BY name");
     let roles: Vec<OwnRole> = roles.bind(caller.roles()).fetch_all(&mut *connection).await?;

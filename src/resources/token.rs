@@ -8,9 +8,9 @@ use drf::intake::{Content, Mode};
 use drf::params::{Filter, FilterKind, asc};
 use drf::permission::{Model, Permission};
 use drf::search::Searched;
-use drf::{rules, time};
+use drf::{json as text, rules, time};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use serde_with::rust::double_option;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -170,7 +170,7 @@ impl Resource for Token {
             preparation.draft.set(&KEY, Content::Text(bootstrap::generate_key()));
             if !caller.superuser {
                 let own = own_attributes(preparation.connection, caller.id).await?;
-                preparation.draft.set(&EXPIRING, Content::Boolean(tokens_expire(&own.0)));
+                preparation.draft.set(&EXPIRING, Content::Boolean(tokens_expire(own.text())));
             }
         }
         let expires = match input.expires {
@@ -267,9 +267,10 @@ fn intent<'a>(row: Option<&'a Token>, input: &'a TokenInput) -> &'a str {
     input.intent.as_deref().or(row.map(|token| token.intent.as_str())).unwrap_or(API)
 }
 
-/// Whether the tokens that the user with these attributes makes expire: unless one says that they don't.
-pub fn tokens_expire(attributes: &Map<String, Value>) -> bool {
-    attributes.get("goauthentik.io/user/token-expires") != Some(&Value::Bool(false))
+/// Whether the tokens that the user with these attributes (the text of an object) makes expire: unless one says that they
+/// don't.
+pub fn tokens_expire(attributes: &str) -> bool {
+    text::member(attributes, "goauthentik.io/user/token-expires") != Some("false")
 }
 
 /// Whether the caller may let a token live without end: a superuser, and whose own tokens do.
@@ -281,7 +282,7 @@ pub async fn may_be_unending(context: Context<'_>, connection: &mut PgConnection
     if caller.superuser || !context.app.settings.strict {
         return Ok(true);
     }
-    Ok(!tokens_expire(&own_attributes(connection, caller.id).await?.0))
+    Ok(!tokens_expire(own_attributes(connection, caller.id).await?.text()))
 }
 
 /// # Errors
@@ -300,9 +301,12 @@ async fn latest_expiry(
 ) -> Result<DateTime<Utc>, ApiError> {
     let groups = user::all_groups(&context.app.database.layout, connection, user).await?;
     let own = own_attributes(connection, user).await?;
-    let attributes = user::group_attributes(&groups, &own);
-    let duration = attributes.get("goauthentik.io/user/token-maximum-lifetime").and_then(Value::as_str);
-    let latest = duration.and_then(parse_timedelta).map(|duration| context.app.clock.after(duration));
+    let duration = user::group_attribute(&groups, &own, "goauthentik.io/user/token-maximum-lifetime")?;
+    let latest = duration
+        .as_ref()
+        .and_then(Value::as_str)
+        .and_then(parse_timedelta)
+        .map(|duration| context.app.clock.after(duration));
     Ok(latest.unwrap_or_else(|| context.default_expiry()))
 }
 

@@ -412,7 +412,7 @@ async fn check_gifts(check: &mut Check<'_, User>) -> Result<(), ApiError> {
     check.refuse_gift(&ROLES, Gift { groups: &[], roles: &roles }).await?;
     if let Some(Content::Dictionary(attributes)) = check.draft.get(&ATTRIBUTES)
         && !token::tokens_expire(attributes)
-        && check.row.is_none_or(|user| token::tokens_expire(&user.attributes.0))
+        && check.row.is_none_or(|user| token::tokens_expire(user.attributes.text()))
         && !token::may_be_unending(check.context, check.connection).await?
     {
         check.errors.add(&ATTRIBUTES, messages::UNENDING_TOKEN);
@@ -447,23 +447,32 @@ pub async fn all_groups(
     Ok(query.build_query_as().fetch_all(connection).await?)
 }
 
-/// authentik's `group_attributes`: those of all groups and then a user's own, one merged into the other. Objects are
+/// One of authentik's `group_attributes`: that of all groups and then a user's own, one merged into the other. Objects are
 /// merged key by key, lists appended; of anything else the later one counts.
-pub fn group_attributes(groups: &[Membership], own: &Dictionary) -> Map<String, Value> {
+///
+/// # Errors
+/// 400 for one that takes more than an answer may.
+pub fn group_attribute(
+    groups: &[Membership],
+    own: &Dictionary,
+    name: &str,
+) -> Result<Option<Value>, ApiError> {
     let mut merged = Map::new();
-    for Dictionary(attributes) in groups.iter().map(|group| &group.attributes).chain([own]) {
-        merge(&mut merged, attributes);
+    for attributes in groups.iter().map(|group| &group.attributes).chain([own]) {
+        if let Some(value) = attributes.member(name)? {
+            merge(&mut merged, Map::from_iter([(name.to_owned(), value)]));
+        }
     }
-    merged
+    Ok(merged.remove(name))
 }
 
-fn merge(merged: &mut Map<String, Value>, next: &Map<String, Value>) {
+fn merge(merged: &mut Map<String, Value>, next: Map<String, Value>) {
     for (key, value) in next {
-        match (merged.get_mut(key), value) {
+        match (merged.get_mut(&key), value) {
             (Some(Value::Object(merged)), Value::Object(next)) => merge(merged, next),
-            (Some(Value::Array(merged)), Value::Array(next)) => merged.extend(next.iter().cloned()),
-            _ => {
-                merged.insert(key.clone(), value.clone());
+            (Some(Value::Array(merged)), Value::Array(next)) => merged.extend(next),
+            (_, value) => {
+                merged.insert(key, value);
             }
         }
     }
@@ -565,11 +574,11 @@ mod tests {
     use serde_json::{Value, json};
     use uuid::Uuid;
 
-    use super::{Dictionary, Membership, group_attributes};
+    use super::{Dictionary, Membership, group_attribute};
 
     #[test]
     fn attributes_are_merged_from_the_groups_to_the_user() {
-        let dictionary = |value: Value| Dictionary(value.as_object().cloned().unwrap_or_default());
+        let dictionary = |value: Value| Dictionary::of(value.to_string()).unwrap();
         let group = |attributes| Membership {
             name: String::new(),
             pk: Uuid::nil(),
@@ -582,10 +591,14 @@ mod tests {
             group(json!({ "a": 2, "b": {}, "list": [2, 1], "settings": { "theme": "light" } })),
         ];
         let own = dictionary(json!({ "b": null, "list": [3], "settings": { "layout": { "wide": true } } }));
-        let expected = json!({
-            "a": 2, "b": null, "list": [1, 2, 1, 3],
-            "settings": { "theme": "light", "layout": { "type": "row", "wide": true } },
-        });
-        assert_eq!(Value::Object(group_attributes(&groups, &own)), expected);
+        for (name, expected) in [
+            ("a", Some(json!(2))),
+            ("b", Some(Value::Null)),
+            ("c", None),
+            ("list", Some(json!([1, 2, 1, 3]))),
+            ("settings", Some(json!({ "theme": "light", "layout": { "type": "row", "wide": true } }))),
+        ] {
+            assert_eq!(group_attribute(&groups, &own, name).unwrap(), expected, "{name}");
+        }
     }
 }

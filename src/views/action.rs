@@ -2,8 +2,8 @@
 
 use std::pin::Pin;
 
+use drf::Body;
 use drf::intake::Draft;
-use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::recall::Recall;
@@ -17,7 +17,7 @@ pub struct Request<'a> {
     /// The database, in the transaction of the request.
     pub connection: &'a mut PgConnection,
     /// The body of an action that takes the resource's fields, not checked yet.
-    pub body: Value,
+    pub body: Body,
     /// The body of an action that takes fields of its own, checked.
     pub draft: Draft,
     /// What earlier reads found; none for a write.

@@ -1,9 +1,12 @@
 //! [`Answer`]: what a view answers when all is well.
 
+use std::io;
+
 use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::db::volume;
 use crate::error::ApiError;
 
 /// A status, a body of some media type, and further headers.
@@ -59,7 +62,35 @@ impl Answer {
     }
 
     fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, ApiError> {
-        let body = serde_json::to_vec(body).map_err(anyhow::Error::from)?;
-        Ok(Self { status, ..Self::document("application/json", body) })
+        let mut printed = Printed { bytes: Vec::with_capacity(256), left: volume::left(), full: false };
+        match serde_json::to_writer(&mut printed, body) {
+            Err(_) if printed.full => return Err(ApiError::AnswerTooLarge),
+            done => done.map_err(anyhow::Error::from)?,
+        }
+        printed.bytes.shrink_to_fit();
+        Ok(Self { status, ..Self::document("application/json", printed.bytes) })
+    }
+}
+
+/// A body on its way, no larger than the request may make it.
+struct Printed {
+    bytes: Vec<u8>,
+    left: usize,
+    full: bool,
+}
+
+impl io::Write for Printed {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.full = text.len() > self.left;
+        if self.full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.left -= text.len();
+        self.bytes.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -3,10 +3,12 @@
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use drf::action::Method;
+use drf::field::Fields;
 use drf::params::Query;
-use drf::{json, negotiation};
-use serde_json::{Value, json};
+use drf::{Body, negotiation};
+use serde_json::json;
 use sqlx::PgConnection;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -17,7 +19,8 @@ use crate::error::ApiError;
 /// The largest request body in bytes; Django's own figure for bodies that it keeps in memory.
 pub const MAX_BODY: usize = 2_621_440;
 
-/// A request, taken apart. The body is there already, but what is wrong with it is told only when a view asks for it.
+/// A request, taken apart. The body is there already, if it is one that a view may ask for, but what is wrong with it is
+/// told only when a view does.
 pub struct Call {
     /// The server.
     pub app: App,
@@ -35,6 +38,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The body, or why there is none.
     pub body: Result<Bytes, ApiError>,
+    /// The room that the body takes, which is given back with it.
+    pub room: Option<OwnedSemaphorePermit>,
     /// When the request is given up.
     pub deadline: Instant,
 }
@@ -73,20 +78,20 @@ impl Call {
         auth::bearer(&self.headers)
     }
 
-    /// The body as JSON; nothing at all counts as `{}`.
+    /// The body as JSON, as far as these fields look into it; nothing at all counts as `{}`.
     ///
     /// # Errors
     /// 413, 415, or 400 with the parser's sentence.
-    pub fn json(&mut self) -> Result<Value, ApiError> {
+    pub fn json(&mut self, fields: Fields) -> Result<Body, ApiError> {
         let bytes = std::mem::replace(&mut self.body, Ok(Bytes::new()))?;
         if bytes.is_empty() {
-            return Ok(json!({}));
+            return Ok(json!({}).into());
         }
         let content_type = self.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !negotiation::is_json(content_type) {
             return Err(ApiError::UnsupportedMediaType(content_type.to_owned()));
         }
-        json::parse(&bytes).map_err(ApiError::Parse)
+        Body::parse(&bytes, fields).map_err(ApiError::Parse)
     }
 }

@@ -2,11 +2,11 @@
 
 use std::pin::Pin;
 
+use drf::Body;
 use drf::action::{Effect, Method, RequestBody, Route, Success, allow};
 use drf::intake::{self, Mode};
 use drf::metadata;
 use drf::permission::Permission;
-use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::action::{Action, ApiView, Request, Run};
@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::authentik::Trace;
 use crate::db::statements::Lock;
+use crate::db::volume;
 use crate::error::ApiError;
 use crate::telemetry::{self, Refusal, metrics};
 
@@ -93,7 +94,7 @@ async fn attempt<R: Resource>(
     anew: bool,
 ) -> Result<Answer, ApiError> {
     let (app, deadline) = (call.app.clone(), call.deadline);
-    let work = async {
+    let work = volume::limited(app.settings.answer, async {
         if let Some(action) = action {
             R::before(&call.app, &action.declared).await;
         }
@@ -104,18 +105,18 @@ async fn attempt<R: Resource>(
             return Ok((None, answer));
         }
         let mut transaction = Transaction::begin(&call.app.database, effect, anew).await?;
-        let answer = match transaction.server() {
+        let answered = match transaction.server() {
             Some(server) if effect == Effect::Reads => {
                 let mut recall = Recall::new(&app.memory, server, whole.as_ref());
-                read::<R>(call, route, action, &mut recall, &mut transaction).await?
+                read::<R>(call, route, action, &mut recall, &mut transaction).await
             }
-            _ => {
-                let caller = call.authenticate(transaction.parts().0).await?;
-                run::<R>(call, route, action, caller.as_ref(), None, &mut transaction).await?
-            }
+            _ => directly::<R>(call, route, action, &mut transaction).await,
         };
-        Ok((Some(transaction), answer))
-    };
+        if volume::was_large(app.settings.answer) {
+            transaction.retire();
+        }
+        Ok((Some(transaction), answered?))
+    });
     let (transaction, answer) = in_time(&app, deadline, work).await?;
     if let Some(transaction) = transaction {
         transaction.commit().await?;
@@ -143,6 +144,17 @@ fn is_whole<R: Resource>(action: Option<&Action<R>>) -> bool {
         let declared = &action.declared;
         declared.effect == Effect::Reads && matches!(declared.success, Success::Page | Success::Object)
     })
+}
+
+/// A write, or a read that goes by nothing earlier ones found.
+async fn directly<R: Resource>(
+    call: &mut Call,
+    route: Route,
+    action: Option<&Action<R>>,
+    transaction: &mut Transaction,
+) -> Result<Answer, ApiError> {
+    let caller = call.authenticate(transaction.parts().0).await?;
+    run::<R>(call, route, action, caller.as_ref(), None, transaction).await
 }
 
 /// A read, with what earlier ones found.
@@ -209,8 +221,9 @@ async fn run<R: Resource>(
         caller.require(&R::DECLARATION.model, codename)?;
     }
     let body = match declared.body {
-        RequestBody::None => Value::Null,
-        _ => call.json()?,
+        RequestBody::None => Body::default(),
+        RequestBody::Fields { fields, .. } => call.json(fields)?,
+        RequestBody::Resource(_) => call.json(R::DECLARATION.fields)?,
     };
     let draft = match declared.body {
         RequestBody::Fields { fields, .. } => {
@@ -282,6 +295,12 @@ async fn options<R: Resource>(
     let Some(any) = actions.first() else { return Err(ApiError::NoRoute) };
     let version = call.app.database.layout.release().api();
     Answer::ok(&metadata::describe(Some(R::DECLARATION), &any.declared, &shown, version))
+}
+
+/// Whether the credentials of a request are good, as far as that can be told now. What is wrong with them is told in its
+/// place, when the request is served.
+pub async fn is_known(call: &Call) -> bool {
+    call.bearer().is_some() && check_credentials(call, false).await.is_ok()
 }
 
 /// Whether the credentials of a request are good. `anew` as for [`Transaction::begin`].

@@ -5,7 +5,6 @@ use drf::intake::{Draft, Mode};
 use drf::messages;
 use drf::page::PageRequest;
 use drf::params;
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -128,8 +127,8 @@ async fn validated<R: Resource>(
     mode: Mode,
     row: Option<&R>,
 ) -> Result<Valid<R>, ApiError> {
-    let mut body = std::mem::replace(&mut request.body, Value::Null);
-    R::modernise(&mut body);
+    let mut body = std::mem::take(&mut request.body);
+    R::modernise(&mut body.value);
     validate::<R>(request.context, request.connection, &body, mode, row).await
 }
 

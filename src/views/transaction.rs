@@ -71,6 +71,11 @@ impl Transaction {
         (&mut self.connection, &mut self.after_commit)
     }
 
+    /// Let no other request have its connection, which went through rows that were large.
+    pub fn retire(&mut self) {
+        self.connection.retire();
+    }
+
     /// Commit, and do what was put down for afterwards. The commit goes on whatever becomes of the request: neither a
     /// client that leaves nor the request's time limit stops it halfway.
     ///

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use drf::Body;
 use drf::declaration::Declaration;
 use drf::errors::FieldErrors;
 use drf::field::{FieldKind, Fields, Place};
 use drf::intake::{self, Draft, Mode};
 use drf::messages;
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
@@ -33,7 +33,7 @@ pub(super) struct Valid<R: Resource> {
 pub(super) async fn validate<R: Resource>(
     context: Context<'_>,
     connection: &mut PgConnection,
-    body: &Value,
+    body: &Body,
     mode: Mode,
     row: Option<&R>,
 ) -> Result<Valid<R>, ApiError> {

@@ -1,5 +1,8 @@
 //! What every answer has in common, and the paths beside the API.
 
+use std::time::Duration;
+
+use ak_stages::config::Rate;
 use serde_json::json;
 
 use crate::support::{EMAIL, JSON, TestApp};
@@ -20,6 +23,34 @@ async fn every_answer_names_its_request() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 2 * paths.len(), "an id is given once");
+}
+
+#[tokio::test]
+async fn every_answer_tells_browsers_to_be_careful() {
+    let app = TestApp::new().await;
+    for path in [EMAIL, "/nowhere/", "/schema/"] {
+        let answer = app.admin().get(path).await;
+        let header = |name| answer.header(name).unwrap_or_default();
+        let told = ["x-content-type-options", "referrer-policy", "x-frame-options"].map(header);
+        assert_eq!(told, ["nosniff", "same-origin", "DENY"], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_too_often_without_credentials_is_told_to_wait() {
+    let rate = Rate { requests: 3, period: Duration::from_hours(1) };
+    let app = TestApp::with(|settings| settings.throttle = rate).await;
+    let (public, anonymous) = ("/root/config/", app.anonymous());
+    for _ in 0..3 {
+        anonymous.get(EMAIL).await.status(403); // isn't counted
+        anonymous.get(public).await.status(200);
+    }
+    let answer = anonymous.get(public).await.status(429);
+    let seconds: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((3000..=3600).contains(&seconds), "{seconds}");
+    let sentence = format!("Request was throttled. Expected available in {seconds} seconds.");
+    answer.is(429, json!({ "detail": sentence }));
+    app.admin().get(public).await.status(200);
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::body::{Body, Text};
 use super::errors::{FieldErrors, NON_FIELD_ERRORS};
 use super::field::{Field, FieldKind, Fields, Key, Version};
 use super::json::holds_nul;
@@ -39,8 +40,8 @@ pub enum Content {
     Uuid(Uuid),
     /// A point in time.
     DateTime(DateTime<Utc>),
-    /// A JSON object.
-    Dictionary(Map<String, Value>),
+    /// The text of a JSON object.
+    Dictionary(String),
     /// A foreign key, or several of a many-to-many field.
     Keys(Vec<Reference>),
     /// Objects inside this one, checked and coerced.
@@ -75,7 +76,8 @@ impl Content {
             Self::Boolean(boolean) => json!(boolean),
             Self::Uuid(uuid) => json!(uuid),
             Self::DateTime(instant) => json!(time::format(instant)),
-            Self::Dictionary(map) => json!(map),
+            // No rule looks into one.
+            Self::Dictionary(_) => json!({}),
             Self::Keys(keys) => keys.iter().map(|key| key.key.to_json()).collect(),
             Self::Objects(objects) => Value::Array(objects.clone()),
         }
@@ -165,15 +167,17 @@ impl Draft {
 pub struct Dialect {
     /// Whether nested objects are taken from requests at all.
     pub nested: bool,
+    /// How many of them a list may have.
+    pub max_nested: usize,
     /// The version whose choices hold.
     pub version: Version,
 }
 
 /// Coerce `body` by `fields`. Fields that the table doesn't let a request write are ignored, known or not.
-pub fn take(fields: Fields, body: &Value, mode: Mode, dialect: Dialect) -> (Draft, FieldErrors) {
+pub fn take(fields: Fields, body: &Body, mode: Mode, dialect: Dialect) -> (Draft, FieldErrors) {
     let (mut draft, mut errors) = (Draft::default(), FieldErrors::default());
-    let Value::Object(map) = body else {
-        let sentence = match body {
+    let Value::Object(map) = &body.value else {
+        let sentence = match &body.value {
             Value::Null => messages::NO_DATA.to_owned(),
             other => messages::expected_dictionary(python::type_name(other)),
         };
@@ -189,7 +193,7 @@ pub fn take(fields: Fields, body: &Value, mode: Mode, dialect: Dialect) -> (Draf
                 draft.0.push((field.name, Content::Keys(Vec::new())));
             }
             None => {}
-            Some(value) => match coerce(field, value, dialect) {
+            Some(value) => match coerce(field, value, body.text(field.name), dialect) {
                 Ok(content) => draft.0.push((field.name, content)),
                 Err(Rejection::Sentence(sentence)) => errors.add(field, sentence),
                 Err(Rejection::Nested(value)) => errors.nest(field.name, value),
@@ -210,7 +214,12 @@ impl<S: Into<String>> From<S> for Rejection {
     }
 }
 
-fn coerce(field: &'static Field, value: &Value, dialect: Dialect) -> Result<Content, Rejection> {
+fn coerce(
+    field: &'static Field,
+    value: &Value,
+    text_of: Option<&Text>,
+    dialect: Dialect,
+) -> Result<Content, Rejection> {
     // DRF's related fields take "" for null.
     let empty_key = matches!(field.kind, FieldKind::ForeignKey(_)) && value == "";
     if value.is_null() || empty_key {
@@ -233,9 +242,11 @@ fn coerce(field: &'static Field, value: &Value, dialect: Dialect) -> Result<Cont
             Content::Text(chosen)
         }
         FieldKind::DateTime => Content::DateTime(datetime(value)?),
-        FieldKind::Dictionary => match value {
-            Value::Object(_) if holds_nul(value) => return Err(messages::NULL_CHARACTERS.into()),
-            Value::Object(map) => Content::Dictionary(map.clone()),
+        FieldKind::Dictionary => match (text_of, value) {
+            (Some(Text { holds_nul: true, .. }), _) => return Err(messages::NULL_CHARACTERS.into()),
+            (Some(Text { text, .. }), _) => Content::Dictionary(text.clone()),
+            (None, Value::Object(_)) if holds_nul(value) => return Err(messages::NULL_CHARACTERS.into()),
+            (None, Value::Object(_)) => Content::Dictionary(value.to_string()),
             _ => return Err(messages::NOT_A_DICTIONARY.into()),
         },
         FieldKind::ForeignKey(target) => Content::Keys(vec![foreign_key(target.key, value)?]),
@@ -374,9 +385,13 @@ fn objects(fields: Fields, value: &Value, dialect: Dialect) -> Result<Vec<Value>
         let sentence = messages::expected_list(python::type_name(value));
         return Err(Rejection::Nested(json!({ NON_FIELD_ERRORS: [sentence] })));
     };
+    if items.len() > dialect.max_nested {
+        let sentence = messages::max_elements(dialect.max_nested);
+        return Err(Rejection::Nested(json!({ NON_FIELD_ERRORS: [sentence] })));
+    }
     let (mut taken, mut rejected, mut wrong) = (Vec::new(), Vec::new(), false);
     for item in items {
-        let (draft, errors) = take(fields, item, Mode::Create, dialect);
+        let (draft, errors) = take(fields, &item.clone().into(), Mode::Create, dialect);
         wrong |= !errors.is_empty();
         rejected.push(errors.into_body(fields));
         taken.push(draft.to_json(fields));

@@ -2,9 +2,17 @@
 //!
 //! `serde_json` stops at 128 levels of nesting, orjson at 1024, so the depth is checked before parsing.
 
-use serde::Deserialize;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::body::{NUMBERS_TOO_LONG, TOO_MANY_VALUES};
+use super::transcode;
 
 /// Levels of arrays and objects that a body may have.
 const MAX_DEPTH: usize = 1024;
@@ -14,6 +22,49 @@ const MAX_DEPTH: usize = 1024;
 /// # Errors
 /// orjson's sentence, such as `unexpected character: line 1 column 2 (char 1)`.
 pub fn parse(bytes: &[u8]) -> Result<Value, String> {
+    read(bytes, PhantomData::<Value>)
+}
+
+/// A stored JSON object (`jsonb` as PostgreSQL prints it) as answers print it, without a tree in between.
+///
+/// # Errors
+/// As [`parse`]; and it may be no object.
+pub fn reprint(stored: &[u8]) -> Result<String, String> {
+    read(stored, transcode::Object)
+}
+
+/// The value of an entry of an object, as text: of the last that has this name. None for what is no object.
+pub fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    serde_json::Deserializer::from_str(object).deserialize_map(Member(name)).ok().flatten()
+}
+
+/// See [`member`].
+struct Member<'n>(&'n str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = entries.next_key::<String>()? {
+            let value: &RawValue = entries.next_value()?;
+            if name == self.0 {
+                found = Some(value.get());
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Read what `seed` makes of a body.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn read<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> Result<S::Value, String> {
     let text = str::from_utf8(bytes).map_err(|error| {
         let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
         located("str is not valid UTF-8: surrogates not allowed", &before, before.len())
@@ -23,7 +74,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, String> {
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.disable_recursion_limit();
-    Value::deserialize(&mut deserializer)
+    seed.deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| explain(text, &error))
 }
@@ -73,6 +124,10 @@ fn explain(text: &str, error: &serde_json::Error) -> String {
         ("invalid escaped character in string", at)
     } else if message.starts_with("number out of range") {
         ("number is infinity when parsed as double", at)
+    } else if message.starts_with(TOO_MANY_VALUES) {
+        (TOO_MANY_VALUES, at)
+    } else if message.starts_with(NUMBERS_TOO_LONG) {
+        (NUMBERS_TOO_LONG, at)
     } else if message.starts_with("trailing characters") {
         ("unexpected content after document", at)
     } else {
@@ -130,6 +185,15 @@ mod tests {
         assert!(parse(nested(1024).as_bytes()).is_ok());
         let error = parse(nested(1025).as_bytes()).unwrap_err();
         assert_eq!(error, "array and object recursion depth exceeded: line 1 column 1026 (char 1025)");
+    }
+
+    #[rstest]
+    #[case(r#"{"a": 1, "b": {"a": 2}}"#, Some("1"))]
+    #[case(r#"{"a": 1, "\u0061": [1, 2] }"#, Some("[1, 2]"))]
+    #[case(r#"{"b": 1}"#, None)]
+    #[case("[1]", None)]
+    fn an_entry_is_found_without_a_tree(#[case] object: &str, #[case] expected: Option<&str>) {
+        assert_eq!(member(object, "a"), expected);
     }
 
     #[test]

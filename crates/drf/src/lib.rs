@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod action;
+mod body;
 pub mod declaration;
 pub mod email;
 pub mod errors;
@@ -19,6 +20,8 @@ pub mod python;
 pub mod rules;
 pub mod search;
 pub mod time;
+mod transcode;
 
 pub use action::Action;
+pub use body::Body;
 pub use declaration::Declaration;

@@ -48,6 +48,10 @@ pub fn expected_dictionary(got: &str) -> String {
 pub fn max_length(characters: usize) -> String {
     format!("Ensure this field has no more than {characters} characters.")
 }
+/// A list with too many items.
+pub fn max_elements(most: usize) -> String {
+    format!("Ensure this field has no more than {most} elements.")
+}
 /// Above the largest integer.
 pub fn max_value(limit: i32) -> String {
     format!("Ensure this value is less than or equal to {limit}.")
@@ -81,6 +85,11 @@ pub const UNIQUE: &str = "This field must be unique.";
 
 /// `Accept` names nothing that we have.
 pub const NOT_ACCEPTABLE: &str = "Could not satisfy the request Accept header.";
+/// Too many requests; after so many seconds there may be another one.
+pub fn throttled(seconds: u64) -> String {
+    let plural = if seconds == 1 { "" } else { "s" };
+    format!("Request was throttled. Expected available in {seconds} second{plural}.")
+}
 /// No credentials.
 pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";
 /// Not allowed.

@@ -79,20 +79,25 @@ impl Program {
             .unwrap();
         let mut program =
             Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), metrics: None, output };
-        let serving = program.announced();
+        let serving = program.announced("serving");
         let address = |name: &str| serving[name].as_str().map(|text| text.parse().unwrap());
         program.address = address("address").unwrap();
         program.metrics = address("metrics");
         program
     }
 
-    /// The log's line `serving`, which holds its addresses.
-    fn announced(&mut self) -> Value {
+    /// Where it serves with TLS, if it was told to.
+    pub fn secure_address(&mut self) -> SocketAddr {
+        self.announced("serving with TLS")["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// The log's line with this message, which holds its addresses.
+    fn announced(&mut self, message: &str) -> Value {
         let started = Instant::now();
         loop {
             let log = self.stderr();
             let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            if let Some(line) = lines.into_iter().find(|line| line["message"] == "serving") {
+            if let Some(line) = lines.into_iter().find(|line| line["message"] == message) {
                 return line;
             }
             let ended = self.child.try_wait().unwrap();
@@ -156,6 +161,28 @@ impl Program {
         let mut stream = TcpStream::connect(self.address)?;
         stream.write_all(bytes)?;
         Ok(stream)
+    }
+
+    /// What it takes of memory, in MB: now, and at most so far. Where the system tells (`/proc`).
+    pub fn memory(&self) -> (usize, usize) {
+        let status = self.proc("status");
+        let kilobytes = |name: &str| -> usize {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().unwrap()
+        };
+        (kilobytes("VmRSS") / 1024, kilobytes("VmHWM") / 1024)
+    }
+
+    /// How many files it may open, and may let itself open; a number or `unlimited`.
+    pub fn open_files(&self) -> (String, String) {
+        let limits = self.proc("limits");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let mut limits = line.split_whitespace().map(ToOwned::to_owned);
+        (limits.next().unwrap(), limits.next().unwrap())
+    }
+
+    fn proc(&self, name: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap()
     }
 
     /// Send a signal.
