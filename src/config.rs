@@ -582,7 +582,7 @@ mod tests {
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.0/24,")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "proxy.example.com")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "10.0.0.0/8,192.0.2.0/33")]
-    #[case("AUTHENTIK_LISTEN__METRICS", "9300")]
+    #[case("AUTHENTIK_LISTEN__METRICS", "nowhere")]
     #[case("AUTHENTIK_THROTTLE__DEFAULT", "often")]
     #[case("AUTHENTIK_THROTTLE__DEFAULT", "10/year")]
     #[case("AUTHENTIK_LOG_LEVEL", "loud")]

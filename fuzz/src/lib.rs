@@ -87,11 +87,13 @@ pub fn body(input: &[u8]) {
     let bodies = bodies();
     let fields = bodies[usize::from(*which) % bodies.len()];
     let mode = [Mode::Create, Mode::Replace, Mode::Partial][usize::from(how & 0x7f) % 3];
-    let dialect = Dialect { nested: how & 0x80 == 0, max_nested: MAX_NESTED, version: Release::V2026_5.api() };
+    let dialect =
+        Dialect { nested: how & 0x80 == 0, max_nested: MAX_NESTED, version: Release::V2026_5.api() };
     let body = match Body::parse(bytes, fields) {
         Ok(body) => body,
         Err(sentence) => {
-            let of_ours = sentence.starts_with("more than 100000 values") || sentence.starts_with("numbers take more");
+            let of_ours =
+                sentence.starts_with("more than 100000 values") || sentence.starts_with("numbers take more");
             assert!(of_ours, "{value} is JSON, and then it isn't: {sentence}");
             return says_where(bytes, &sentence);
         }
