@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::db::time_limit::TIME_LIMIT;
 use crate::error::ApiError;
+use crate::telemetry::metrics::{self, Limit};
 use crate::views::{Call, MAX_BODY, endpoint};
 
 /// A body that takes no more room than the head before it: nobody is asked about who sends it.
@@ -59,7 +60,10 @@ pub async fn read(call: &mut Call, body: Body) -> Result<(), ApiError> {
                 body.deadline = call.deadline;
                 body.keep(most).await
             }
-            _ => Err(ApiError::Overloaded),
+            _ => {
+                metrics::turned_away(Limit::Bodies);
+                Err(ApiError::Overloaded)
+            }
         }
     };
     match &call.body {

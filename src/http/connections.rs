@@ -25,6 +25,7 @@ use tower::Layer;
 use super::door::Door;
 use super::stream::{Counts, Looked, Progress, Stream, Untaken};
 use super::tls::{self, Tls};
+use crate::telemetry::metrics::{self, Limit};
 
 /// How long a connection may be without the whole head of a request: at its begin, between two requests, and within a
 /// head. Longer than proxies keep connections that they don't use (nginx 60 s, Traefik 90 s, Caddy 120 s), so that it's
@@ -119,6 +120,7 @@ impl Connections {
         loop {
             let ((stream, peer), tls) = next(&mut self.plain, self.secure.as_mut()).await;
             let Some(admitted) = self.door.admit(peer.ip()) else {
+                metrics::turned_away(Limit::Connections);
                 if tls.is_none() {
                     stream.try_write(FULL).ok();
                 }

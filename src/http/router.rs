@@ -23,8 +23,9 @@ use crate::config::Rate;
 use crate::contract::{API_PREFIX, paths};
 use crate::error::ApiError;
 use crate::resources;
+use crate::telemetry::metrics::{self, Limit};
 use crate::telemetry::traces::RequestSpan;
-use crate::telemetry::{Refusal, Work, metrics};
+use crate::telemetry::{Refusal, Work};
 use crate::views::Answer;
 use crate::views::endpoint::Endpoint;
 
@@ -129,7 +130,10 @@ fn hold(room: &Arc<Semaphore>, version: Version, body: Bytes) -> Result<Bytes, A
     }
     let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
     // It is there already, so it can't wait for room.
-    let share = Arc::clone(room).try_acquire_many_owned(bytes).map_err(|_| ApiError::Overloaded)?;
+    let share = Arc::clone(room).try_acquire_many_owned(bytes).map_err(|_| {
+        metrics::turned_away(Limit::Answers);
+        ApiError::Overloaded
+    })?;
     Ok(Bytes::from_owner(Held { body, _share: share }))
 }
 

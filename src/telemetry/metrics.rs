@@ -104,13 +104,15 @@ pub enum Limit {
     Rate,
     /// Connections.
     Connections,
-    /// Memory for bodies.
+    /// Memory for bodies of requests.
     Bodies,
+    /// Memory for answers that clients have yet to take.
+    Answers,
 }
 
 impl Limit {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Rate, Self::Connections, Self::Bodies];
+    pub const ALL: [Self; 4] = [Self::Rate, Self::Connections, Self::Bodies, Self::Answers];
 
     /// As metrics have it.
     pub const fn name(self) -> &'static str {
@@ -118,6 +120,7 @@ impl Limit {
             Self::Rate => "rate",
             Self::Connections => "connections",
             Self::Bodies => "bodies",
+            Self::Answers => "answers",
         }
     }
 }

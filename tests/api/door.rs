@@ -138,6 +138,9 @@ async fn there_is_room_for_so_many_and_for_so_many_of_one_address() {
         while !matches!(server.request("GET", STAGES, KEY, ""), Ok((200, _))) {
             assert!(began.elapsed() < Duration::from_secs(5), "nobody is let in again");
         }
+        let metrics = server.scrape().unwrap();
+        let none = metrics.contains("ak_stages_limit_refusals_total{reason=\"connections\"} 0\n");
+        assert_eq!(none, !is_limited, "{metrics}");
     }
 }
 
