@@ -1,6 +1,7 @@
 //! [`Memory`]: callers, counts and whole answers that were read before, each with the [`Proof`] that says whether they
 //! still hold. What is found here is exactly what the database would say now, or it isn't used.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
@@ -66,6 +67,7 @@ pub struct Memory {
     counts: Cache<String, Proved<i64>>,
     answers: Option<Cache<AnswerKey, Proved<Body>, Weight>>,
     latest: Mutex<Option<Proof>>,
+    quiet: AtomicBool,
 }
 
 impl Memory {
@@ -73,7 +75,14 @@ impl Memory {
     pub fn new(answer_bytes: u64) -> Self {
         let items = usize::try_from(answer_bytes / USUAL_ANSWER).unwrap_or(usize::MAX).max(16);
         let answers = (answer_bytes > 0).then(|| Cache::with_weighter(items, answer_bytes, Weight));
-        Self { callers: Cache::new(FACTS), counts: Cache::new(FACTS), answers, latest: Mutex::default() }
+        let quiet = AtomicBool::new(true);
+        Self {
+            callers: Cache::new(FACTS),
+            counts: Cache::new(FACTS),
+            answers,
+            latest: Mutex::default(),
+            quiet,
+        }
     }
 
     /// The database was seen to hold this.
@@ -92,6 +101,17 @@ impl Memory {
 
     fn latest(&self) -> MutexGuard<'_, Option<Proof>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a caller who was taken on trust, or asked about, last held. Then the next one is taken on trust, and it is
+    /// looked afterwards; else it is looked first, or the work would be done twice.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    /// See [`Self::is_quiet`].
+    pub fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
     }
 
     /// Whether answers are remembered at all.

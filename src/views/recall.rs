@@ -80,8 +80,18 @@ impl<'a> Recall<'a> {
         let known = self.memory.caller(bearer, &call.origin.host, call.app.clock.now());
         let known = known.filter(|known| known.proof.is_of(self.server));
         let Some(known) = known else { return self.caller_anew(call, connection).await };
-        self.trusting = true;
-        self.start = Some(known.proof);
+        if self.memory.is_quiet() {
+            self.trusting = true;
+            self.start = Some(known.proof);
+            return Ok(Some(known.fact));
+        }
+        let now = Proof::ask(connection, self.server).await?;
+        let holds = now == known.proof;
+        self.memory.set_quiet(holds);
+        if !holds {
+            return self.caller_anew(call, connection).await;
+        }
+        self.start = Some(now);
         Ok(Some(known.fact))
     }
 
@@ -137,6 +147,9 @@ impl<'a> Recall<'a> {
             None => return Ok(true),
         };
         if end != *start {
+            if self.trusting {
+                self.memory.set_quiet(false);
+            }
             self.memory.saw(&end);
             return Ok(!self.trusting);
         }
