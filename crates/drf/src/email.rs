@@ -19,6 +19,11 @@ pub fn is_valid(address: &str) -> bool {
         || idna::domain_to_ascii(domain).is_ok_and(|ascii| is_domain(&ascii))
 }
 
+/// The domain of an address in ASCII; `None` for one that can't be.
+pub fn ascii_domain(domain: &str) -> Option<String> {
+    if domain.is_ascii() { Some(domain.to_owned()) } else { idna::domain_to_ascii(domain).ok() }
+}
+
 fn is_dot_atom(local: &str) -> bool {
     local.split('.').all(|atom| {
         !atom.is_empty()
