@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use drf::intake::Dialect;
+use tokio::sync::Notify;
 
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
@@ -29,6 +30,8 @@ pub struct Inner {
     pub templates: Templates,
     /// What was read before.
     pub memory: Memory,
+    /// Whoever delivers mail is told of a new one.
+    pub mail_waker: Arc<Notify>,
     stopping: AtomicBool,
 }
 
@@ -44,6 +47,7 @@ impl App {
             ids,
             templates,
             memory,
+            mail_waker: Arc::default(),
             stopping: AtomicBool::new(false),
         }))
     }

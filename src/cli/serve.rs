@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch as channel};
+use tokio::task::JoinHandle;
 
 use super::stdout::print;
 use crate::app::App;
@@ -18,11 +19,14 @@ use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::{Server, bootstrap};
 use crate::http::{self, Connections, HEAD_TIME_LIMIT};
+use crate::mail::delivery::Delivery;
 
 /// How long requests may take to finish after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
 /// The same after SIGINT.
 const SHORT_GRACE: Duration = Duration::from_secs(1);
+/// How long mails that are on their way may take after that. One that is broken off is sent again later.
+const MAIL_GRACE: Duration = Duration::from_secs(5);
 
 /// Run the server until a signal ends it.
 ///
@@ -42,10 +46,16 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (stop, stopped) = oneshot::channel();
     let mut keeper = tokio::spawn(server.keep(stopped));
     let watch = tokio::spawn(database.requests.clone().watch());
+    let (stop_mail, mail_stopped) = channel::channel(false);
+    let mail = deliver(&app, mail_stopped)?;
     let lost = tokio::select! {
         () = run(listener, app, signals) => None,
         ended = &mut keeper => Some(ended),
     };
+    stop_mail.send(true).ok();
+    if let Some(mail) = mail {
+        tokio::time::timeout(MAIL_GRACE, mail).await.ok();
+    }
     watch.abort();
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
@@ -56,6 +66,17 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             keeper.await?
         }
     }
+}
+
+/// Begin to deliver mail, where it is set up; first of all what earlier servers left.
+fn deliver(app: &App, stopped: channel::Receiver<bool>) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let mail = &app.settings.mail;
+    if mail.public_url.is_none() {
+        return Ok(None);
+    }
+    let (pool, waker) = (app.database.pool.clone(), app.mail_waker.clone());
+    let delivery = Delivery::new(pool, mail, app.clock.clone(), waker, !app.settings.pgbouncer)?;
+    Ok(Some(tokio::spawn(delivery.run(stopped))))
 }
 
 /// Open the database and say where everything is.
