@@ -25,6 +25,8 @@ mod groups;
 mod http;
 mod invitations;
 mod laws;
+mod mail;
+mod mail_delivery;
 mod memory;
 mod needs;
 mod one_connection;

@@ -10,6 +10,7 @@ mod process;
 mod program;
 mod rows;
 mod samples;
+mod smtp;
 mod statements;
 mod waiting;
 
@@ -19,6 +20,7 @@ pub use declared::{Declared, declared, is_text};
 pub use people::Person;
 pub use program::{Program, database_of, empty_database};
 pub use samples::{as_parameter, flow_set_entry};
+pub use smtp::{Smtp, Taken};
 pub use statements::Statements;
 pub use waiting::HeldCommits;
 
