@@ -1,6 +1,6 @@
-//! `ak-stages mail`: what became of mails.
+//! `ak-stages mail`: what became of mails, and what they say.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Subcommand;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -11,7 +11,9 @@ use crate::config::Settings;
 use crate::contract::duration::parse_timedelta;
 use crate::contract::messages;
 use crate::db::{Server, extensions};
+use crate::email_templates::Templates;
 use crate::mail::outbox::{self, Shown, Which};
+use crate::mail::template::{self, Refused, Subject};
 
 /// Lines of a list.
 const MAX_LISTED: i64 = 1000;
@@ -35,6 +37,14 @@ pub enum Mail {
         /// Its key
         message: Uuid,
     },
+    /// Print what a template says about a made-up invitation
+    Preview {
+        /// Its name, such as email/invitation.html
+        template: String,
+        /// The text part rather than the HTML
+        #[arg(long)]
+        text: bool,
+    },
     /// Delete mails of which nothing waits any more, with their texts
     Purge {
         /// How old they have to be, such as days=30
@@ -49,6 +59,9 @@ impl Mail {
     /// # Errors
     /// A sentence for whoever typed it.
     pub async fn run(self, settings: &Settings) -> anyhow::Result<()> {
+        if let Self::Preview { template, text } = &self {
+            return print(&preview(settings, template, *text).await?);
+        }
         let server = Server::join(&settings.database).await?;
         let database = super::open(&server, settings).await?;
         let mut connection = database.pool.acquire().await?;
@@ -79,6 +92,7 @@ impl Mail {
                 ensure!(outbox::retry(connection, message).await?, messages::NOT_FAILED);
                 Ok(String::new())
             }
+            Self::Preview { .. } => Ok(String::new()), // handled above: it takes no database
             Self::Purge { older_than } => {
                 let age = parse_timedelta(&older_than)
                     .with_context(|| format!("{older_than}: must be a duration such as days=30"))?;
@@ -86,6 +100,32 @@ impl Mail {
                 Ok(format!("{} mails are deleted\n", outbox::purge(connection, before).await?))
             }
         }
+    }
+}
+
+/// A template with values that are made up, in the language of the settings.
+async fn preview(settings: &Settings, name: &str, text: bool) -> anyhow::Result<String> {
+    let templates = Templates::new(settings.template_dir.clone());
+    templates.read().await;
+    let url = settings.mail.public_url.as_ref();
+    let (base, host) =
+        url.map_or(("https://id.example.com", "id.example.com"), |url| (url.as_str(), url.host()));
+    let subject = Subject {
+        url: &format!("{base}/if/flow/enrollment/?itoken=00000000-0000-4000-8000-000000000000"),
+        expires: Some(Clock::System.after(chrono::Duration::days(2))),
+        host,
+        context: serde_json::Map::new(),
+    };
+    let (name, sources) = (template::full_name(name), templates.sources());
+    match template::render(name, &sources, settings.release, settings.mail.locale, subject) {
+        Ok(parts) if text => Ok(parts.plain),
+        Ok(parts) => Ok(parts.html),
+        Err(Refused::Unknown) => {
+            let known = templates.list(settings.release);
+            let names: Vec<&str> = known.iter().map(|template| template.name.as_str()).collect();
+            bail!(messages::unknown_template(name, &names))
+        }
+        Err(Refused::Broken(reason)) => bail!(messages::broken_template(name, &reason)),
     }
 }
 

@@ -54,7 +54,7 @@ enum Command {
         /// The role that shall use them; unset, no privileges are granted
         role: Option<String>,
     },
-    /// Mails that wait, were sent or were given up
+    /// Mails that wait, were sent or were given up, and what they say
     #[command(subcommand)]
     Mail(Mail),
     /// API tokens
