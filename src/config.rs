@@ -110,6 +110,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("AUTHENTIK_STAGES__EMAIL_ATTEMPTS", "15", "how often a mail is tried before it is given up"),
     setting(
+        "AUTHENTIK_STAGES__EMAIL_PER_RECIPIENT",
+        "50",
+        "mails that an address gets within a day, at most; `0` is for any number",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__EMAIL_PER_SENDER",
+        "10000",
+        "mails that a user sends within a day, at most; `0` is for any number",
+    ),
+    setting(
         "AUTHENTIK_STAGES__POOL_SIZE",
         "10",
         "connections to PostgreSQL for requests, at most; three more are for start, readiness and mail, and one to hear of \
@@ -434,6 +444,7 @@ mod tests {
     #[case("AUTHENTIK_STAGES__EMAIL_LOCALE", "tlh")]
     #[case("AUTHENTIK_STAGES__EMAIL_RETRY", "hours=2")]
     #[case("AUTHENTIK_STAGES__EMAIL_ATTEMPTS", "often")]
+    #[case("AUTHENTIK_STAGES__EMAIL_PER_SENDER", "-1")]
     #[case("AUTHENTIK_EMAIL__PORT", "70000")]
     #[case("AUTHENTIK_EMAIL__USE_TLS", "yes")]
     #[case("AUTHENTIK_EMAIL__TIMEOUT", "never")]

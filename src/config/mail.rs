@@ -85,10 +85,15 @@ pub struct MailSettings {
     pub retry: Duration,
     /// How often it is tried.
     pub attempts: i32,
+    /// Messages that an address gets within a day; 0 is for any number.
+    pub per_recipient: u32,
+    /// Messages that a user sends within a day, likewise.
+    pub per_sender: u32,
 }
 
 impl MailSettings {
     pub(super) fn read(source: &Source<'_>) -> anyhow::Result<Self> {
+        let number = |text: &str| text.parse().ok();
         let boolean = |text: &str| text.to_ascii_lowercase().parse().ok();
         let start_tls = source.parse("AUTHENTIK_EMAIL__USE_TLS", "true or false", boolean)?;
         let encryption = source.parse(
@@ -132,6 +137,8 @@ impl MailSettings {
                 "a number from 1 to 1000",
                 |text| text.parse().ok().filter(|number| (1..=1000).contains(number)),
             )?,
+            per_recipient: source.parse("AUTHENTIK_STAGES__EMAIL_PER_RECIPIENT", "a number", number)?,
+            per_sender: source.parse("AUTHENTIK_STAGES__EMAIL_PER_SENDER", "a number", number)?,
         })
     }
 }

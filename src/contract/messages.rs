@@ -86,6 +86,14 @@ pub fn invalid_address(value: &str) -> String {
 pub fn too_many_addresses(most: usize) -> String {
     format!("Ensure this request has no more than {most} addresses.")
 }
+/// An address that had enough mails for a day.
+pub fn too_many_to(address: &str, most: u32) -> String {
+    format!("“{address}” gets no more than {most} mails within a day.")
+}
+/// A user who sent enough mails for a day; under the key `error`.
+pub fn too_many_of(most: u32) -> String {
+    format!("A user sends no more than {most} mails within a day")
+}
 /// No template has this name; those that there are.
 pub fn unknown_template(value: &str, known: &[&str]) -> String {
     format!("There is no template “{value}”. There are: {}.", known.join(", "))

@@ -3,11 +3,15 @@
 //! Whoever claims a message holds it for a while, its *lease*; if nothing is heard of it until then, somebody else
 //! claims it. All times of the queue are the database's, so replicas need not agree on them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::Mailbox;
+
+/// The advisory lock of those who queue under limits.
+const QUEUE_LOCK: i64 = 0x616b_6d61_696c; // "akmail"
 /// The channel that tells of new messages.
 pub const CHANNEL: &str = "ak_stages_mail";
 
@@ -54,8 +58,90 @@ pub struct Mail {
     pub html: String,
     /// The text part.
     pub plain: String,
-    /// Who gets it: the message's key, how they are named, and their address.
-    pub recipients: Vec<(Uuid, Kind, String)>,
+    /// Who gets it.
+    pub recipients: Vec<Recipient>,
+}
+
+/// Somebody who gets a mail.
+pub struct Recipient {
+    /// The message's key.
+    pub key: Uuid,
+    /// How they are named.
+    pub kind: Kind,
+    /// Who they are.
+    pub mailbox: Mailbox,
+}
+
+/// How many messages there may be within [`PERIOD`]; 0 is for any number.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// To one address.
+    pub recipient: u32,
+    /// Of one user.
+    pub sender: u32,
+}
+
+/// What the limits are about: a day.
+const PERIOD: Duration = Duration::days(1);
+
+/// A limit that a mail would break.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TooMany {
+    /// To this address.
+    Recipient(String),
+    /// Of its sender.
+    Sender,
+}
+
+/// Whether a mail keeps the limits. From here on until the end of the transaction nobody else queues one, so that two at
+/// once can't break them together.
+///
+/// # Errors
+/// The database failed, or has no such tables.
+pub async fn exceeded(
+    connection: &mut PgConnection,
+    mail: &Mail,
+    limits: Limits,
+) -> sqlx::Result<Option<TooMany>> {
+    if limits.recipient == 0 && limits.sender == 0 {
+        return Ok(None);
+    }
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(QUEUE_LOCK).execute(&mut *connection).await?;
+    let since = mail.created - PERIOD;
+    if limits.sender > 0 {
+        let sent: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM ak_stages.mail l JOIN ak_stages.message m ON m.mail_uuid = l.mail_uuid \
+             WHERE l.created_by = $1 AND l.created > $2",
+        )
+        .bind(mail.created_by)
+        .bind(since)
+        .fetch_one(&mut *connection)
+        .await?;
+        if usize::try_from(sent).unwrap_or(usize::MAX).saturating_add(mail.recipients.len())
+            > limits.sender as usize
+        {
+            return Ok(Some(TooMany::Sender));
+        }
+    }
+    if limits.recipient == 0 {
+        return Ok(None);
+    }
+    let full: Option<String> = sqlx::query_scalar(
+        "SELECT m.address FROM ak_stages.message m JOIN ak_stages.mail l ON l.mail_uuid = m.mail_uuid \
+         WHERE m.address = ANY ($1) AND l.created > $2 GROUP BY m.address HAVING count(*) >= $3 \
+         ORDER BY m.address LIMIT 1",
+    )
+    .bind(mail.recipients.iter().map(|recipient| bare(&recipient.mailbox)).collect::<Vec<_>>())
+    .bind(since)
+    .bind(i64::from(limits.recipient))
+    .fetch_optional(connection)
+    .await?;
+    Ok(full.map(TooMany::Recipient))
+}
+
+/// An address as limits compare it.
+fn bare(mailbox: &Mailbox) -> String {
+    mailbox.address().to_string().to_lowercase()
 }
 
 /// Put a mail into the queue, in the transaction of the request. Servers hear of it with the commit.
@@ -64,8 +150,8 @@ pub struct Mail {
 /// The database failed, or has no such tables.
 pub async fn queue(connection: &mut PgConnection, mail: &Mail) -> sqlx::Result<()> {
     let of_kind = |wanted: Kind| {
-        let all = mail.recipients.iter().filter(move |(_, kind, _)| *kind == wanted);
-        all.map(|(_, _, address)| address.as_str()).collect::<Vec<_>>()
+        let all = mail.recipients.iter().filter(move |recipient| recipient.kind == wanted);
+        all.map(|recipient| recipient.mailbox.to_string()).collect::<Vec<_>>()
     };
     sqlx::query(
         "INSERT INTO ak_stages.mail (mail_uuid, created, created_by, invitation, template, sender, reply_to, \
@@ -85,17 +171,21 @@ pub async fn queue(connection: &mut PgConnection, mail: &Mail) -> sqlx::Result<(
     .bind(&mail.plain)
     .execute(&mut *connection)
     .await?;
-    let keys: Vec<Uuid> = mail.recipients.iter().map(|(key, ..)| *key).collect();
-    let kinds: Vec<&str> = mail.recipients.iter().map(|(_, kind, _)| kind.name()).collect();
-    let addresses: Vec<&str> = mail.recipients.iter().map(|(_, _, address)| address.as_str()).collect();
+    let recipients = || mail.recipients.iter();
+    let keys: Vec<Uuid> = recipients().map(|recipient| recipient.key).collect();
+    let kinds: Vec<&str> = recipients().map(|recipient| recipient.kind.name()).collect();
+    let mailboxes: Vec<String> = recipients().map(|recipient| recipient.mailbox.to_string()).collect();
+    let addresses: Vec<String> = recipients().map(|recipient| bare(&recipient.mailbox)).collect();
     sqlx::query(
-        "INSERT INTO ak_stages.message (message_uuid, mail_uuid, kind, address, state, attempts, due, reply) \
-         SELECT r.key, $1, r.kind, r.address, 'queued', 0, now(), '' \
-         FROM unnest($2::uuid[], $3::text[], $4::text[]) AS r (key, kind, address)",
+        "INSERT INTO ak_stages.message \
+         (message_uuid, mail_uuid, kind, mailbox, address, state, attempts, due, reply) \
+         SELECT r.key, $1, r.kind, r.mailbox, r.address, 'queued', 0, now(), '' \
+         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS r (key, kind, mailbox, address)",
     )
     .bind(mail.key)
     .bind(keys)
     .bind(kinds)
+    .bind(mailboxes)
     .bind(addresses)
     .execute(&mut *connection)
     .await?;
@@ -152,8 +242,8 @@ pub async fn claim(pool: &PgPool, lease: f64, now: DateTime<Utc>) -> sqlx::Resul
              due = now() + make_interval(secs => $1) \
            WHERE message_uuid = (SELECT message_uuid FROM ak_stages.message WHERE due <= now() \
              ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED) \
-           RETURNING message_uuid, mail_uuid, attempts, kind, address) \
-         SELECT c.message_uuid, c.attempts, c.kind, c.address, m.invitation, m.created, m.sender, m.reply_to, \
+           RETURNING message_uuid, mail_uuid, attempts, kind, mailbox) \
+         SELECT c.message_uuid, c.attempts, c.kind, c.mailbox AS address, m.invitation, m.created, m.sender, m.reply_to, \
            m.to_addresses, m.cc_addresses, m.subject, m.html, m.plain, \
            i.invite_uuid IS NOT NULL AND coalesce(i.expires > $2, TRUE) AS usable \
          FROM claimed c JOIN ak_stages.mail m ON m.mail_uuid = c.mail_uuid \
@@ -242,7 +332,7 @@ pub struct Shown {
 }
 
 /// Messages, the newest first; a parameter that is NULL stands for any.
-const SHOWN: &str = "SELECT m.message_uuid AS pk, m.kind, m.address, l.template, l.subject, m.state, m.attempts, \
+const SHOWN: &str = "SELECT m.message_uuid AS pk, m.kind, m.mailbox AS address, l.template, l.subject, m.state, m.attempts, \
        m.reply, l.created, CASE WHEN m.state IN ('queued', 'failed') THEN m.due END AS next_attempt, m.finished \
      FROM ak_stages.message m JOIN ak_stages.mail l ON l.mail_uuid = m.mail_uuid \
      WHERE ($1::uuid IS NULL OR l.invitation = $1) AND ($2::uuid IS NULL OR m.message_uuid = $2) \

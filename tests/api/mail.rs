@@ -41,8 +41,8 @@ async fn invitation(app: &TestApp) -> String {
 /// All that is queued: the mail as JSON, and its recipients.
 async fn queued(app: &TestApp) -> Vec<(Value, Vec<String>)> {
     let rows: Vec<(Value, Vec<String>)> = sqlx::query_as(
-        "SELECT to_jsonb(l), ARRAY(SELECT m.kind || ' ' || m.address FROM ak_stages.message m \
-         WHERE m.mail_uuid = l.mail_uuid ORDER BY m.kind DESC, m.address) FROM ak_stages.mail l ORDER BY l.created",
+        "SELECT to_jsonb(l), ARRAY(SELECT m.kind || ' ' || m.mailbox FROM ak_stages.message m \
+         WHERE m.mail_uuid = l.mail_uuid ORDER BY m.kind DESC, m.mailbox) FROM ak_stages.mail l ORDER BY l.created",
     )
     .fetch_all(&app.pool)
     .await
@@ -176,6 +176,54 @@ async fn there_is_an_end_to_the_addresses_of_a_request() {
     send(&app, &path, body(1001)).await.is(400, too_many);
     send(&app, &path, body(1000)).await.status(204);
     assert_eq!(queued(&app).await[0].1.len(), 1000);
+}
+
+#[tokio::test]
+async fn there_is_an_end_to_the_mails_of_a_day() {
+    let app = mailing_with(|settings| {
+        settings.mail.per_recipient = 2;
+        settings.mail.per_sender = 6;
+    })
+    .await;
+    let path = invitation(&app).await;
+    let to = async |addresses: &[&str]| send(&app, &path, json!({ "email_addresses": addresses })).await;
+    to(&["a@example.org", "b@example.org"]).await.status(204);
+    to(&["Ann <A@Example.org>"]).await.status(204);
+    let enough = "“a@example.org” gets no more than 2 mails within a day.";
+    to(&["c@example.org", "a@example.org"]).await.is(400, json!({ "email_addresses": [enough] }));
+    assert_eq!(queued(&app).await.len(), 2);
+    to(&["b@example.org", "c@example.org", "d@example.org"]).await.status(204);
+    let enough = json!({ "error": "A user sends no more than 6 mails within a day" });
+    to(&["e@example.org"]).await.is(400, enough.clone());
+    // Another one is another one, and a day is a day.
+    let key = path.trim_end_matches('/').rsplit('/').next().unwrap();
+    let host = app.granted(&["view_invitation", "add_invitation"], key).await;
+    let body = json!({ "email_addresses": ["e@example.org"] });
+    host.post(&format!("{path}send_email/"), body.clone()).await.status(204);
+    send(&app, &path, body.clone()).await.is(400, enough);
+    let later = "UPDATE ak_stages.mail SET created = created - interval '1 day'";
+    sqlx::query(later).execute(&app.pool).await.unwrap();
+    send(&app, &path, body).await.status(204);
+}
+
+#[tokio::test]
+async fn two_at_once_keep_a_limit_together() {
+    let app = mailing_with(|settings| settings.mail.per_recipient = 1).await;
+    let flow = app.flow("enroll").await;
+    let mut paths = Vec::new();
+    for name in ["one", "two", "three"] {
+        let body = json!({ "name": name, "flow": flow });
+        paths.push(format!("{INVITATION}{}/", app.admin().post(INVITATION, body).await.status(201).pk()));
+    }
+    let body = || json!({ "email_addresses": ["a@example.org"] });
+    let (one, two, three) = tokio::join!(
+        send(&app, &paths[0], body()),
+        send(&app, &paths[1], body()),
+        send(&app, &paths[2], body())
+    );
+    let mut statuses = [one.status, two.status, three.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 400, 400]);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::contract::{Release, messages};
 use crate::db::extensions;
 use crate::error::ApiError;
 use crate::mail::Mailbox;
-use crate::mail::outbox::{self, Kind, Mail, Shown, Which};
+use crate::mail::outbox::{self, Kind, Limits, Mail, Recipient, Shown, TooMany, Which};
 use crate::mail::template::{self, Parts, Refused, Subject};
 use crate::views::{Action, Answer, Request, Resource};
 
@@ -149,7 +149,7 @@ pub const RETRY: Action<Invitation> = Action::on_object(
 
 /// What a request asks for, checked.
 struct Asked {
-    recipients: Vec<(Kind, String)>,
+    recipients: Vec<(Kind, Mailbox)>,
     template: String,
     subject: Option<String>,
     from: Option<Mailbox>,
@@ -178,6 +178,7 @@ async fn send_email(mut request: Request<'_>, invitation: Invitation) -> Result<
         .await?;
     let parts = asked.render(app, &invitation, public_url, &slug)?;
     let mail = asked.mail(&request, &invitation, parts);
+    refuse_too_many(request.connection, &mail, app).await?;
     outbox::queue(request.connection, &mail).await.map_err(unless_missing)?;
     let waker = app.mail_waker.clone();
     request.after_commit.push(move || waker.notify_one());
@@ -186,6 +187,21 @@ async fn send_email(mut request: Request<'_>, invitation: Invitation) -> Result<
     }
     let which = Which { mail: Some(mail.key), ..Which::default() };
     Answer::accepted(&show(request.connection, &which).await?)
+}
+
+/// # Errors
+/// 400 for a mail that would break a limit.
+async fn refuse_too_many(connection: &mut PgConnection, mail: &Mail, app: &App) -> Result<(), ApiError> {
+    let settings = &app.settings.mail;
+    let limits = Limits { recipient: settings.per_recipient, sender: settings.per_sender };
+    match outbox::exceeded(connection, mail, limits).await.map_err(unless_missing)? {
+        None => Ok(()),
+        Some(TooMany::Sender) => Err(refusal(&messages::too_many_of(limits.sender))),
+        Some(TooMany::Recipient(address)) => {
+            let sentence = messages::too_many_to(&address, limits.recipient);
+            Err(ApiError::field(EMAIL_ADDRESSES.name, sentence))
+        }
+    }
 }
 
 async fn list(request: Request<'_>, invitation: Invitation) -> Result<Answer, ApiError> {
@@ -257,7 +273,7 @@ impl Asked {
         {
             for mailbox in mailboxes(&draft, field, &mut errors) {
                 if seen.insert(mailbox.address().clone()) {
-                    recipients.push((kind, mailbox.to_string()));
+                    recipients.push((kind, mailbox));
                 }
             }
         }
@@ -333,7 +349,9 @@ impl Asked {
             subject: self.subject.unwrap_or(parts.subject),
             html: parts.html,
             plain: parts.plain,
-            recipients: recipients.map(|(kind, address)| (app.ids.next(), kind, address)).collect(),
+            recipients: recipients
+                .map(|(kind, mailbox)| Recipient { key: app.ids.next(), kind, mailbox })
+                .collect(),
         }
     }
 }
