@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use drf::intake::Dialect;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
@@ -34,6 +34,8 @@ pub struct Inner {
     pub bodies: Arc<Semaphore>,
     /// Room for answers that clients have yet to take, in bytes.
     pub answers: Arc<Semaphore>,
+    /// Whoever delivers mail is told of a new one.
+    pub mail_waker: Arc<Notify>,
     stopping: AtomicBool,
 }
 
@@ -52,6 +54,7 @@ impl App {
             ids,
             templates,
             memory,
+            mail_waker: Arc::default(),
             stopping: AtomicBool::new(false),
         }))
     }

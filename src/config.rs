@@ -1,5 +1,7 @@
 //! Settings: read from the environment once, checked once. [`SETTINGS`] is the table that the README prints.
 
+mod mail;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,6 +17,8 @@ use crate::db::bootstrap::FirstUser;
 use crate::db::embedded::EmbeddedSettings;
 use crate::db::{self, Limits, Location, Needs};
 use crate::telemetry::LogFormat;
+
+pub use mail::{Encryption, Locale, MailSettings, PublicUrl};
 
 /// One setting.
 pub struct Setting {
@@ -108,9 +112,50 @@ pub const SETTINGS: &[Setting] = &[
         "directory of custom email templates (`**/*.html`)",
     ),
     setting(
+        "AUTHENTIK_STAGES__PUBLIC_URL",
+        "",
+        "where people reach authentik, such as `https://id.example.com`: the links in mails begin with it. Unset, no mail \
+         is taken and none is sent",
+    ),
+    setting("AUTHENTIK_EMAIL__HOST", "localhost", "the SMTP server"),
+    setting("AUTHENTIK_EMAIL__PORT", "25", "its port"),
+    setting("AUTHENTIK_EMAIL__USERNAME", "", "who logs in there; unset, nobody does"),
+    setting("AUTHENTIK_EMAIL__PASSWORD", "", "the password for that"),
+    setting("AUTHENTIK_EMAIL__USE_TLS", "false", "`true`: STARTTLS, and nothing without it"),
+    setting("AUTHENTIK_EMAIL__USE_SSL", "false", "`true`: TLS from the first byte, usually on port 465"),
+    setting("AUTHENTIK_EMAIL__TIMEOUT", "10", "seconds that a step of a delivery may take"),
+    setting("AUTHENTIK_EMAIL__FROM", "authentik@localhost", "the sender, such as `Example <id@example.com>`"),
+    setting(
+        "AUTHENTIK_STAGES__EMAIL_ROOT_CERT",
+        "",
+        "file with certificates to trust in the SMTP server's beside those of the public authorities",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__EMAIL_LOCALE",
+        "en",
+        "`en` or `de`: the language of the built-in email templates",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__EMAIL_RETRY",
+        "seconds=30",
+        "how long after a failure a mail is tried again; from then on twice as long each time, at most an hour",
+    ),
+    setting("AUTHENTIK_STAGES__EMAIL_ATTEMPTS", "15", "how often a mail is tried before it is given up"),
+    setting(
+        "AUTHENTIK_STAGES__EMAIL_PER_RECIPIENT",
+        "50",
+        "mails that an address gets within a day, at most; `0` is for any number",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__EMAIL_PER_SENDER",
+        "10000",
+        "mails that a user sends within a day, at most; `0` is for any number",
+    ),
+    setting(
         "AUTHENTIK_STAGES__POOL_SIZE",
         "10",
-        "connections to PostgreSQL for requests, at most; three more are for start and readiness",
+        "connections to PostgreSQL for requests, at most; three more are for start, readiness and mail, and one to hear of \
+         new mail where there is mail",
     ),
     setting(
         "AUTHENTIK_STAGES__LOCK_TIMEOUT",
@@ -283,6 +328,8 @@ pub struct Settings {
     pub default_token_duration: Duration,
     /// Whether nobody gives what they don't hold, or names what they don't see. authentik isn't strict.
     pub strict: bool,
+    /// Mail.
+    pub mail: MailSettings,
 }
 
 impl Settings {
@@ -399,6 +446,7 @@ impl Settings {
                 parse_timedelta,
             )?,
             strict: source.parse("AUTHENTIK_STAGES__STRICT", "true or false", |text| text.parse().ok())?,
+            mail: MailSettings::read(&source)?,
         })
     }
 
@@ -600,6 +648,14 @@ mod tests {
     #[case("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
     #[case("AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION", "soon")]
     #[case("AUTHENTIK_STAGES__STRICT", "very")]
+    #[case("AUTHENTIK_STAGES__PUBLIC_URL", "nowhere")]
+    #[case("AUTHENTIK_STAGES__EMAIL_LOCALE", "tlh")]
+    #[case("AUTHENTIK_STAGES__EMAIL_RETRY", "hours=2")]
+    #[case("AUTHENTIK_STAGES__EMAIL_ATTEMPTS", "often")]
+    #[case("AUTHENTIK_STAGES__EMAIL_PER_SENDER", "-1")]
+    #[case("AUTHENTIK_EMAIL__PORT", "70000")]
+    #[case("AUTHENTIK_EMAIL__USE_TLS", "yes")]
+    #[case("AUTHENTIK_EMAIL__TIMEOUT", "never")]
     #[case("DATABASE_URL", "mysql:// secret")]
     fn a_wrong_value_is_one_line_without_the_value(#[case] name: &str, #[case] value: &str) {
         let error = read(&[(name, value)]).err().unwrap().to_string();

@@ -34,6 +34,10 @@ pub enum ApiError {
     /// 501, the path is one of authentik's API that isn't served here. A 404 would say that the object is gone.
     #[error("not served")]
     NotServed,
+    /// 501, this installation isn't set up for it, with the sentence that says what to do. To try again is no use, so it
+    /// is no 503.
+    #[error("not set up")]
+    NotSetUp(&'static str),
     /// 405, with the method.
     #[error("method not allowed")]
     MethodNotAllowed(String),

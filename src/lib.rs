@@ -26,6 +26,7 @@ pub mod db;
 mod email_templates;
 mod error;
 pub mod http;
+mod mail;
 mod memory;
 pub mod resources;
 mod telemetry;

@@ -144,7 +144,8 @@ fn is_lawful(field: &Field, content: &Content) -> bool {
                 && field.max_length.is_none_or(|most| text.chars().count() <= most)
         }
         (FieldKind::Integer { min, max }, Content::Integer(number)) => (min..=max).contains(number),
-        (FieldKind::Boolean, Content::Boolean(_)) | (FieldKind::Nested { .. }, Content::Objects(_)) => true,
+        (FieldKind::Boolean, Content::Boolean(_))
+        | (FieldKind::List | FieldKind::Nested { .. }, Content::Objects(_)) => true,
         (FieldKind::DateTime, Content::DateTime(instant)) => is_the_same_instant(&time::format(instant)),
         (FieldKind::Dictionary, Content::Dictionary(text)) => {
             json::parse(text.as_bytes()).is_ok_and(|value| value.is_object() && !json::holds_nul(&value))

@@ -8,7 +8,10 @@ use sqlx::PgConnection;
 
 use super::stdout::print;
 use crate::config::Settings;
+use crate::db::extensions::{self, Extensions};
 use crate::db::{Database, Layout, Needs, Server, grants};
+use crate::email_templates::Templates;
+use crate::mail::{Relay, template};
 use crate::resources;
 
 /// How often the database is asked to find its latency.
@@ -21,16 +24,16 @@ const PROBES: usize = 7;
 pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     let server = Server::join(&settings.database).await?;
     let database = super::open(&server, settings).await?;
-    let checked = check(&database).await;
+    let checked = check(&database, settings).await;
     database.pool.close().await;
     server.stop()?;
     checked
 }
 
-async fn check(database: &Database) -> anyhow::Result<()> {
+async fn check(database: &Database, settings: &Settings) -> anyhow::Result<()> {
     let mut session = database.requests.acquire().await?;
     let needs = resources::needs();
-    let mut report = describe(&mut session, &database.layout, &needs).await?;
+    let mut report = describe(&mut session, &database.layout, &needs, settings).await?;
     let missing = if database.layout.is_attached() {
         grants::missing(&mut session, &database.layout, &needs).await?
     } else {
@@ -46,7 +49,12 @@ async fn check(database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn describe(connection: &mut PgConnection, layout: &Layout, needs: &Needs) -> anyhow::Result<String> {
+async fn describe(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    needs: &Needs,
+    settings: &Settings,
+) -> anyhow::Result<String> {
     let (server, name, role, pid): (String, String, String, i32) = sqlx::query_as(
         "SELECT current_setting('server_version'), current_database()::text, current_user::text, pg_backend_pid()",
     )
@@ -66,7 +74,31 @@ async fn describe(connection: &mut PgConnection, layout: &Layout, needs: &Needs)
     writeln!(report, "mode        {mode}")?;
     writeln!(report, "database    {name} as {role}, PostgreSQL {server} (backend {pid})")?;
     writeln!(report, "schema      {tables}")?;
+    writeln!(report, "mail        {}", mail(connection, settings).await?)?;
     writeln!(report, "latency     {} µs for one statement", latency(connection).await?.as_micros())?;
+    Ok(report)
+}
+
+/// Whether mail can be sent, and what is wrong with the templates of the directory.
+async fn mail(connection: &mut PgConnection, settings: &Settings) -> anyhow::Result<String> {
+    let there = match extensions::look(connection).await? {
+        Extensions::Ready => "tables there",
+        Extensions::NotGranted => {
+            "tables there, but not for this role: `ak-stages extensions ROLE` grants them"
+        }
+        Extensions::Missing => "tables missing: `ak-stages extensions` prints the SQL that makes them",
+    };
+    let mail = &settings.mail;
+    if mail.public_url.is_none() {
+        return Ok(format!("off: AUTHENTIK_STAGES__PUBLIC_URL is not set; {there}"));
+    }
+    Relay::new(mail)?;
+    let mut report = format!("through {}:{}; {there}", mail.host, mail.port);
+    let templates = Templates::new(settings.template_dir.clone());
+    templates.read().await;
+    for problem in template::problems(&templates.sources()) {
+        write!(report, "\ntemplate    {problem}")?;
+    }
     Ok(report)
 }
 
@@ -92,8 +124,7 @@ pub async fn grants(settings: &Settings, role: &str) -> anyhow::Result<String> {
     if !database.layout.is_attached() {
         bail!("this is not the database of an authentik");
     }
-    // Quoted as PostgreSQL quotes a name.
-    let role = format!("\"{}\"", role.replace('"', "\"\""));
+    let role = super::quoted(role);
     Ok(grants::needed(&database.layout, &resources::needs())
         .iter()
         .map(|grant| grant.sql(&role) + "\n")

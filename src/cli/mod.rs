@@ -1,7 +1,9 @@
 //! The command line: the server, and the tools for users, roles and tokens that need no SQL. One file a command.
 
 mod doctor;
+mod extensions;
 mod healthcheck;
+mod mail;
 mod role;
 mod serve;
 mod service_manager;
@@ -12,6 +14,7 @@ mod user;
 use anyhow::bail;
 use clap::{Parser, Subcommand};
 
+use self::mail::Mail;
 use self::role::Role;
 use self::stdout::print;
 use self::token::Token;
@@ -47,6 +50,14 @@ enum Command {
         /// The role
         role: String,
     },
+    /// Print the SQL that makes the tables of our own beside authentik's, which mail takes
+    Extensions {
+        /// The role that shall use them; unset, no privileges are granted
+        role: Option<String>,
+    },
+    /// Mails that wait, were sent or were given up, and what they say
+    #[command(subcommand)]
+    Mail(Mail),
     /// API tokens
     #[command(subcommand)]
     Token(Token),
@@ -67,11 +78,15 @@ impl Cli {
         if let Command::Openapi = self.command {
             return print(&document::yaml()?);
         }
+        if let Command::Extensions { role } = self.command {
+            return print(&extensions::sql(role.as_deref()));
+        }
         let settings = Settings::from_env()?;
         telemetry::start(settings.log_level, settings.log_format)?;
         match self.command {
             Command::Serve => serve::serve(settings).await,
             Command::Healthcheck => healthcheck::healthcheck(settings.listen),
+            Command::Mail(mail) => mail.run(&settings).await,
             Command::Doctor => doctor::run(&settings).await,
             Command::Grants { role } => print(&doctor::grants(&settings, &role).await?),
             command => with_database(&settings, command).await,
@@ -100,6 +115,11 @@ async fn with_database(settings: &Settings, command: Command) -> anyhow::Result<
 async fn open(server: &Server, settings: &Settings) -> anyhow::Result<Database> {
     let how = settings.database_options(resources::permissions(), resources::searched(), resources::needs());
     db::open(server.connect_options(), &how, &Ids::Random).await
+}
+
+/// A role's name as PostgreSQL quotes it.
+fn quoted(role: &str) -> String {
+    format!("\"{}\"", role.replace('"', "\"\""))
 }
 
 /// A unique violation as a sentence.

@@ -11,7 +11,8 @@ use anyhow::Context;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch as channel};
+use tokio::task::JoinHandle;
 
 use super::service_manager;
 use super::stdout::print;
@@ -20,6 +21,7 @@ use crate::clock::{Clock, Ids};
 use crate::config::{Secure, Settings};
 use crate::db::{Server, bootstrap};
 use crate::http::{self, Connections, HEAD_TIME_LIMIT, Limits, Tls};
+use crate::mail::delivery::Delivery;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
@@ -27,6 +29,8 @@ use crate::telemetry::traces::Traces;
 const GRACE: Duration = Duration::from_secs(30);
 /// The same after SIGINT.
 const SHORT_GRACE: Duration = Duration::from_secs(1);
+/// How long mails that are on their way may take after that. One that is broken off is sent again later.
+const MAIL_GRACE: Duration = Duration::from_secs(5);
 
 /// Run the server until a signal ends it.
 ///
@@ -56,6 +60,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (stop, stopped) = oneshot::channel();
     let mut keeper = tokio::spawn(server.keep(stopped));
     let watch = tokio::spawn(database.requests.clone().watch());
+    let (stop_mail, mail_stopped) = channel::channel(false);
+    let mail = deliver(&app, mail_stopped)?;
     let alive = tokio::spawn(service_manager::keep_alive(database.requests.clone()));
     service_manager::tell(&NotifyState::Ready);
     let lost = tokio::select! {
@@ -66,6 +72,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         shown.abort();
     }
     alive.abort();
+    stop_mail.send(true).ok();
+    if let Some(mail) = mail {
+        tokio::time::timeout(MAIL_GRACE, mail).await.ok();
+    }
     watch.abort();
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
@@ -104,6 +114,17 @@ async fn listen_securely(secure: &Secure) -> anyhow::Result<(TcpListener, Tls)> 
         .with_context(|| format!("cannot listen on {}", secure.listen))?;
     tracing::info!(address = %listener.local_addr()?, "serving with TLS");
     Ok((listener, tls))
+}
+
+/// Begin to deliver mail, where it is set up; first of all what earlier servers left.
+fn deliver(app: &App, stopped: channel::Receiver<bool>) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let mail = &app.settings.mail;
+    if mail.public_url.is_none() {
+        return Ok(None);
+    }
+    let (pool, waker) = (app.database.pool.clone(), app.mail_waker.clone());
+    let delivery = Delivery::new(pool, mail, app.clock.clone(), waker, !app.settings.pgbouncer)?;
+    Ok(Some(tokio::spawn(delivery.run(stopped))))
 }
 
 /// Open the database and say where everything is.

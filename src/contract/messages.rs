@@ -76,6 +76,46 @@ pub const INTERNAL: &str = "Internal Server Error";
 pub const OVERLOADED: &str = "The server is overloaded. Try again.";
 /// An unknown or expired token, or one of an inactive user.
 pub const INVALID_TOKEN: &str = "Token invalid/expired";
+/// A mail to nobody; under the key `error`, as the next.
+pub const NO_ADDRESSES: &str = "No email addresses provided";
+/// A mail about an invitation that leads nowhere.
+pub const NO_FLOW: &str = "Invitation has no associated flow";
+/// A mail about an invitation that has ended.
+pub const EXPIRED: &str = "Invitation has expired";
+/// Not an address that mail can be sent to.
+pub fn invalid_address(value: &str) -> String {
+    format!("“{value}” is not a valid email address.")
+}
+/// More addresses than a request may name.
+pub fn too_many_addresses(most: usize) -> String {
+    format!("Ensure this request has no more than {most} addresses.")
+}
+/// An address that had enough mails for a day.
+pub fn too_many_to(address: &str, most: u32) -> String {
+    format!("“{address}” gets no more than {most} mails within a day.")
+}
+/// A user who sent enough mails for a day; under the key `error`.
+pub fn too_many_of(most: u32) -> String {
+    format!("A user sends no more than {most} mails within a day")
+}
+/// No template has this name; those that there are.
+pub fn unknown_template(value: &str, known: &[&str]) -> String {
+    format!("There is no template “{value}”. There are: {}.", known.join(", "))
+}
+/// A template that can't be rendered, with the reason.
+pub fn broken_template(value: &str, reason: &str) -> String {
+    format!("The template “{value}” can't be used: {reason}.")
+}
+/// A line break, or the like, in a text of one line.
+pub const CONTROL_CHARACTERS: &str = "Control characters are not allowed.";
+/// A message that waits or was sent isn't sent again.
+pub const NOT_FAILED: &str = "Only a message that failed or is dead can be tried again";
+/// Links need a place to lead to.
+pub const NO_PUBLIC_URL: &str =
+    "No mail is sent here: AUTHENTIK_STAGES__PUBLIC_URL, where the links lead to, is not set.";
+/// The tables of our own beside authentik's.
+pub const NO_EXTENSIONS: &str =
+    "The database lacks the tables for mail. `ak-stages extensions` prints the SQL that makes them.";
 /// A path of authentik's that isn't served here.
 pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
 /// The database can't be reached.

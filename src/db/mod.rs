@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod catalogue;
 pub mod dictionary;
 pub mod embedded;
+pub mod extensions;
 pub mod grants;
 pub mod insert;
 mod json_lookup;

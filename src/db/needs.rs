@@ -173,7 +173,9 @@ fn column_type(kind: FieldKind) -> Option<&'static str> {
         FieldKind::ForeignKey(target) => key_type(target.key),
         // Its key stands in the column.
         FieldKind::Nested { fields, .. } => column_type(fields.get("pk")?.kind)?,
-        FieldKind::Many(..) | FieldKind::Computed(Schema::Uuids | Schema::Strings) => return None,
+        FieldKind::List | FieldKind::Many(..) | FieldKind::Computed(Schema::Uuids | Schema::Strings) => {
+            return None;
+        }
     })
 }
 

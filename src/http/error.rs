@@ -43,6 +43,7 @@ impl IntoResponse for ApiError {
                 (StatusCode::NOT_FOUND, [content_type], NOT_FOUND_PAGE).into_response()
             }
             Self::NotServed => detail(StatusCode::NOT_IMPLEMENTED, sentences::NOT_SERVED),
+            Self::NotSetUp(sentence) => detail(StatusCode::NOT_IMPLEMENTED, sentence),
             Self::MethodNotAllowed(method) => {
                 detail(StatusCode::METHOD_NOT_ALLOWED, &messages::method_not_allowed(&method))
             }

@@ -1,5 +1,7 @@
 //! Invitations.
 
+mod mail;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -18,9 +20,10 @@ use validator::Validate;
 
 use super::flow::{self, Flow};
 use super::user::{self, PartialUser};
+use crate::app::App;
 use crate::db::Dictionary;
 use crate::error::ApiError;
-use crate::views::{Context, Preparation, Resource};
+use crate::views::{Action, Context, Preparation, Resource};
 
 /// An invitation. Its key is the secret of the link that is sent to the invited.
 #[derive(Debug, Serialize, FromRow)]
@@ -103,6 +106,8 @@ impl Resource for Invitation {
             },
         )
     };
+    const EXTRA_ACTIONS: &'static [Action<Self>] =
+        &[mail::SEND_EMAIL, mail::MESSAGES, mail::RETRIEVE, mail::RETRY];
     const TELLS_SNAPSHOT: bool = true;
     type Input = InvitationInput;
     type Key = Uuid;
@@ -113,6 +118,12 @@ impl Resource for Invitation {
 
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    async fn before(app: &App, action: &drf::Action) {
+        if action.route == mail::SEND_EMAIL.declared.route {
+            app.templates.read().await;
+        }
     }
 
     async fn prepare(preparation: &mut Preparation<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use axum::http::HeaderMap;
 use drf::Body;
 use drf::intake::Draft;
 use sqlx::PgConnection;
@@ -20,10 +21,26 @@ pub struct Request<'a> {
     pub body: Body,
     /// The body of an action that takes fields of its own, checked.
     pub draft: Draft,
+    /// What the headers of the request say.
+    pub(super) headers: &'a HeaderMap,
+    /// The key in the action's own part of the path, as sent; empty where that has none.
+    pub own_key: &'a str,
     /// What earlier reads found; none for a write.
     pub(super) recall: Option<&'a Recall<'a>>,
     /// What is to be done once the transaction is committed.
     pub after_commit: &'a mut AfterCommit,
+}
+
+impl Request<'_> {
+    /// Whether the client prefers an answer that shows what was made: `Prefer: return=representation` (RFC 7240).
+    pub fn prefers_representation(&self) -> bool {
+        let values = self.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let mut preferences = values.flat_map(|value| value.split(','));
+        preferences.any(|preference| {
+            let named = preference.split(';').next().unwrap_or_default();
+            named.replace([' ', '"'], "").eq_ignore_ascii_case("return=representation")
+        })
+    }
 }
 
 /// The answer to come.

@@ -39,6 +39,16 @@ impl Answer {
         Self::json(StatusCode::CREATED, body)
     }
 
+    /// 202 with a body as JSON, which the client prefers to none.
+    ///
+    /// # Errors
+    /// `body` can't be JSON.
+    pub fn accepted(body: &impl Serialize) -> Result<Self, ApiError> {
+        let applied = HeaderValue::from_static("return=representation");
+        let answer = Self::json(StatusCode::ACCEPTED, body)?;
+        Ok(answer.with_header(HeaderName::from_static("preference-applied"), applied))
+    }
+
     /// 204
     pub fn no_content() -> Self {
         Self { status: StatusCode::NO_CONTENT, content_type: None, body: Bytes::new(), headers: Vec::new() }

@@ -67,6 +67,10 @@ fn at<R: Resource>(route: Route) -> impl Iterator<Item = &'static Action<R>> {
 }
 
 async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiError> {
+    let version = call.app.database.layout.release().api();
+    if at::<R>(route).all(|action| action.declared.since > version) {
+        return Err(ApiError::NotServed);
+    }
     call.negotiate()?;
     if call.bearer().is_none() {
         telemetry::refused(Refusal::Missing);
@@ -222,7 +226,7 @@ async fn run<R: Resource>(
     }
     let body = match declared.body {
         RequestBody::None => Body::default(),
-        RequestBody::Fields { fields, .. } => call.json(fields)?,
+        RequestBody::Fields { fields, .. } | RequestBody::Unchecked { fields, .. } => call.json(fields)?,
         RequestBody::Resource(_) => call.json(R::DECLARATION.fields)?,
     };
     let draft = match declared.body {
@@ -236,12 +240,21 @@ async fn run<R: Resource>(
         _ => intake::Draft::default(),
     };
     let context = Context { seen: recall.map(Recall::seen), ..context(call, caller) };
-    let request = Request { context, connection, body, draft, recall, after_commit };
+    let own_key = own_key(&call.target, route);
+    let headers = &call.headers;
+    let request = Request { context, connection, body, draft, headers, own_key, recall, after_commit };
     match (&action.run, row) {
         (Run::List(run), _) => run(request).await,
         (Run::Object(run), Some(row)) => run(request, row).await,
         (Run::Object(_), None) => Err(anyhow::anyhow!("an action on one object without an object").into()),
     }
+}
+
+/// The segment of a request's path that stands for the key in the action's own part of it.
+fn own_key(target: &str, route: Route) -> &str {
+    let from_end = route.url_path.split('/').rev().position(|segment| segment.starts_with('{'));
+    let path = target.split('?').next().unwrap_or_default().trim_end_matches('/');
+    from_end.and_then(|place| path.rsplit('/').nth(place)).unwrap_or_default()
 }
 
 fn context<'a>(call: &'a Call, caller: &'a Caller) -> Context<'a> {

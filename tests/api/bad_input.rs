@@ -181,6 +181,7 @@ fn wrong_values(kind: FieldKind) -> Vec<Value> {
             vec![json!(""), json!("tomorrow"), json!("2030-02-30T00:00:00Z"), json!(5), boolean, list, object]
         }
         FieldKind::Dictionary => vec![json!(""), json!("{}"), json!(5), boolean, list],
+        FieldKind::List => vec![json!("x"), json!(5), boolean, object],
         FieldKind::ForeignKey(target) if target.key == Key::Uuid => {
             vec![json!("x"), json!("0a0b0c0d-1111-4222-8333-0000abcdef01"), json!(5), boolean, list, object]
         }

@@ -290,7 +290,9 @@ impl<'a> Climb<'a> {
         };
         let body = match action.body {
             RequestBody::None => Value::Null,
-            RequestBody::Fields { fields, .. } => self.body(fields.iter(), true, chance).await,
+            RequestBody::Fields { fields, .. } | RequestBody::Unchecked { fields, .. } => {
+                self.body(fields.iter(), true, chance).await
+            }
             RequestBody::Resource(_) => {
                 self.body(resource.writable(), action.method == Method::Patch, chance).await
             }

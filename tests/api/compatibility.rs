@@ -54,7 +54,6 @@ async fn an_export_url_leads_nowhere() {
 }
 
 #[rstest]
-#[case("POST", "/stages/invitation/invitations/0a0b0c0d-1111-4222-8333-0000abcdef01/send_email/")]
 #[case("POST", "/core/tokens/one/set_key/")]
 #[case("GET", "/flows/instances/one/diagram/")]
 #[case("GET", "/flows/instances/one/execute/")]

@@ -41,7 +41,11 @@ async fn no_request_makes_the_server_fail() {
     let requests = asked("HOSTILE_REQUESTS").unwrap_or(2000);
     let seed = seed("hostile");
     let app = TestApp::in_real_time().await;
-    let program = Program::serve(&app.environment());
+    let mut environment = app.environment();
+    // Mail is taken, and goes nowhere.
+    environment.push(("AUTHENTIK_STAGES__PUBLIC_URL", "https://id.example.com".to_owned()));
+    environment.push(("AUTHENTIK_EMAIL__PORT", "1".to_owned()));
+    let program = Program::serve(&environment);
     let people = people(&app, seed).await;
     let spared = Arc::new(spared(&app).await);
     let known = Arc::new(Mutex::new(Known::default()));

@@ -324,7 +324,9 @@ async fn options_describe_what_is_no_list_and_no_object() {
         let row = app.row(&resource, app.fresh()).await;
         for action in resource.actions.iter().filter(|action| action.is_extra()) {
             let taken = match action.body {
-                RequestBody::Fields { fields, .. } => Some(fields.iter().map(|field| field.name).collect()),
+                RequestBody::Fields { fields, .. } | RequestBody::Unchecked { fields, .. } => {
+                    Some(fields.iter().map(|field| field.name).collect())
+                }
                 _ => None,
             };
             views.push((resource.place_of(action, &row), action.view_name, taken));

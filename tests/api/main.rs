@@ -27,6 +27,8 @@ mod hostile;
 mod http;
 mod invitations;
 mod laws;
+mod mail;
+mod mail_delivery;
 mod memory;
 mod needs;
 mod one_connection;

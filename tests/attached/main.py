@@ -11,6 +11,7 @@ import connection
 import contract
 import deletion
 import load
+import mail
 import privileges
 import releases
 import routing
@@ -35,6 +36,7 @@ SECTIONS = [
     connection.one,
     privileges.least,
     privileges.one_missing,
+    mail.extensions,
     releases.supported,
     releases.unknown_version,
     releases.unsound_schemas,

@@ -33,8 +33,12 @@ OBJECTS = {
 # Fields whose rules no schema states, and a value that keeps them.
 LAWFUL = {
     "background": "",
+    "bcc_addresses": [],
+    "cc_addresses": ["copy@example.org"],
     "create_users_group": SEEDS["group"],
+    "email_addresses": ["person@example.org"],
     "flow": SEEDS["flow"],
+    "from_address": "id@example.org",
     "groups": [SEEDS["group"]],
     "groups_by_name": [SEEDS["admins_name"]],
     "groups_by_pk": [SEEDS["group"]],
@@ -46,8 +50,10 @@ LAWFUL = {
     "pk": AKADMIN,
     "re_evaluate_policies": True,
     "recovery_cache_timeout": "minutes=5",
+    "reply_to": "help@example.org",
     "roles": [],
     "stage": SEEDS["bound_stage"],
+    "subject": "A subject",
     "target": SEEDS["flow"],
     "template": "email/account_confirmation.html",
     "token_expiry": "minutes=30",
@@ -60,8 +66,14 @@ LAWFUL = {
 # Parameters that name what a new server has none of.
 UNNAMEABLE = {"policies", "roles_by_name", "roles_by_pk"}
 
-# Why text may be refused whatever the schema allows: PostgreSQL has no NUL, and Django REST framework trims blanks.
-REFUSALS = ("Null characters are not allowed.", "This field may not be blank.")
+# Why something may be refused whatever the schema allows: PostgreSQL has no NUL, Django REST framework trims blanks, and
+# an invitation may have lost its flow, or its time, before it is sent.
+REFUSALS = (
+    "Null characters are not allowed.",
+    "This field may not be blank.",
+    "Invitation has no associated flow",
+    "Invitation has expired",
+)
 
 
 @schemathesis.hook

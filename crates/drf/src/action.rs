@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::field::Fields;
+use super::field::{Fields, Version};
 use super::intake::Mode;
 use super::openapi::Document;
 use super::params::Parameter;
@@ -52,7 +52,7 @@ impl Method {
 pub struct Route {
     /// On one object rather than on the list.
     pub detail: bool,
-    /// The segment behind that; empty for the list or the object itself.
+    /// The segments behind that; empty for the list or the object itself. One in braces stands for a key.
     pub url_path: &'static str,
 }
 
@@ -61,6 +61,11 @@ impl Route {
     pub const LIST: Self = Self { detail: false, url_path: "" };
     /// The object itself.
     pub const OBJECT: Self = Self { detail: true, url_path: "" };
+
+    /// The name of the key among the segments of its own, if there is one.
+    pub fn parameter(self) -> Option<&'static str> {
+        self.url_path.split('/').find_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
 
     /// The path below `resource`, with `parameter` for the object's key.
     pub fn path(self, resource: &str, parameter: &str) -> String {
@@ -79,6 +84,15 @@ pub enum RequestBody {
     Resource(Mode),
     /// Fields of its own.
     Fields {
+        /// The component in the OpenAPI document.
+        component: &'static str,
+        /// What is said of it there.
+        description: &'static str,
+        /// The fields.
+        fields: Fields,
+    },
+    /// Fields of its own, which the action checks itself.
+    Unchecked {
         /// The component in the OpenAPI document.
         component: &'static str,
         /// What is said of it there.
@@ -108,6 +122,8 @@ pub enum Success {
     Page,
     /// 204
     NoContent,
+    /// 204; or 202 with a list of a component, for those who prefer one.
+    Queued(&'static Component),
     /// 200 with a component.
     One(&'static Component),
     /// 200 with a list of a component.
@@ -151,6 +167,8 @@ pub struct Action {
     pub effect: Effect,
     /// Query parameters of its own.
     pub query: &'static [Parameter],
+    /// The version that it came with: an older API does not have it.
+    pub since: Version,
 }
 
 impl Action {
@@ -166,6 +184,7 @@ impl Action {
             success: Success::Object,
             effect: if matches!(method, Method::Get) { Effect::Reads } else { Effect::Writes },
             query: &[],
+            since: Version(0),
         }
     }
 
@@ -223,6 +242,12 @@ impl Action {
         self
     }
 
+    /// It came with this version.
+    pub const fn since(mut self, version: Version) -> Self {
+        self.since = version;
+        self
+    }
+
     /// Others may do it.
     pub const fn for_whom(mut self, permission: Permission) -> Self {
         self.permission = permission;
@@ -268,5 +293,8 @@ mod tests {
         assert_eq!(Route::OBJECT.path("/a/", "id"), "/a/{id}/");
         assert_eq!(Route { detail: true, url_path: "used_by" }.path("/a/", "id"), "/a/{id}/used_by/");
         assert_eq!(Route { detail: false, url_path: "types" }.path("/a/", "id"), "/a/types/");
+        let inner = Route { detail: true, url_path: "parts/{part_id}/mend" };
+        assert_eq!(inner.path("/a/", "id"), "/a/{id}/parts/{part_id}/mend/");
+        assert_eq!((inner.parameter(), Route::OBJECT.parameter()), (Some("part_id"), None));
     }
 }

@@ -99,7 +99,11 @@ fn keep<'a>(fields: Fields, name: &str, text: &'a mut Option<Text>) -> Keep<'a> 
         Some(FieldKind::Dictionary) => Keep::Dictionary(text),
         // Their items count, or are told in the refusal.
         Some(
-            FieldKind::Many(..) | FieldKind::Nested { .. } | FieldKind::ForeignKey(_) | FieldKind::Choice(_),
+            FieldKind::List
+            | FieldKind::Many(..)
+            | FieldKind::Nested { .. }
+            | FieldKind::ForeignKey(_)
+            | FieldKind::Choice(_),
         ) => Keep::Tree,
         _ => Keep::Hollow,
     }

@@ -95,6 +95,8 @@ pub enum FieldKind {
     DateTime,
     /// A JSON object (`jsonb`).
     Dictionary,
+    /// A list of anything, of an action's own body.
+    List,
     /// The key of a row of another table.
     ForeignKey(&'static Target),
     /// Keys of rows of another table, kept in a table between the two.
@@ -320,6 +322,10 @@ impl Field {
     /// A JSON object.
     pub const fn dictionary(name: &'static str) -> Self {
         Self::new(name, FieldKind::Dictionary)
+    }
+    /// A list of anything.
+    pub const fn list(name: &'static str) -> Self {
+        Self::new(name, FieldKind::List).nowhere()
     }
     /// A foreign key; its column is named `<name>_id`, which [`Field::column`] has to say.
     pub const fn foreign_key(name: &'static str, column: &'static str, target: &'static Target) -> Self {

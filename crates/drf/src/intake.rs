@@ -44,7 +44,7 @@ pub enum Content {
     Dictionary(String),
     /// A foreign key, or several of a many-to-many field.
     Keys(Vec<Reference>),
-    /// Objects inside this one, checked and coerced.
+    /// Objects inside this one, checked and coerced; or a list of anything, as it came.
     Objects(Vec<Value>),
 }
 
@@ -248,6 +248,10 @@ fn coerce(
             (None, Value::Object(_)) if holds_nul(value) => return Err(messages::NULL_CHARACTERS.into()),
             (None, Value::Object(_)) => Content::Dictionary(value.to_string()),
             _ => return Err(messages::NOT_A_DICTIONARY.into()),
+        },
+        FieldKind::List => match value {
+            Value::Array(items) => Content::Objects(items.clone()),
+            other => return Err(messages::expected_list(python::type_name(other)).into()),
         },
         FieldKind::ForeignKey(target) => Content::Keys(vec![foreign_key(target.key, value)?]),
         FieldKind::Many(target, _) => match value {

@@ -31,7 +31,7 @@ pub fn describe(
         let fields_of_body = match taken {
             RequestBody::None => return None,
             RequestBody::Resource(_) => declared?.fields,
-            RequestBody::Fields { fields, .. } => *fields,
+            RequestBody::Fields { fields, .. } | RequestBody::Unchecked { fields, .. } => *fields,
         };
         Some((method.name().to_owned(), fields(fields_of_body, version)))
     };
@@ -94,6 +94,7 @@ fn type_name(field: &Field) -> &'static str {
         FieldKind::DateTime => "datetime",
         FieldKind::Nested { many: false, .. } => "nested object",
         FieldKind::Dictionary
+        | FieldKind::List
         | FieldKind::ForeignKey(_)
         | FieldKind::Many(..)
         | FieldKind::Nested { .. }

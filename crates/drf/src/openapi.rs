@@ -108,6 +108,7 @@ impl Document {
             FieldKind::Choice(choices) => self.choices(choices),
             FieldKind::DateTime => json!({ "type": "string", "format": "date-time" }),
             FieldKind::Dictionary => json!({ "type": "object", "additionalProperties": {} }),
+            FieldKind::List => json!({ "type": "array", "items": {} }),
             FieldKind::ForeignKey(target) => key(target.key),
             FieldKind::Many(target, _) => json!({ "type": "array", "items": key(target.key) }),
             FieldKind::Nested { component, fields, many } => {
@@ -164,6 +165,7 @@ impl Document {
         if action.route.detail {
             parameters.push(lookup_parameter(declared));
         }
+        parameters.extend(action.route.parameter().map(own_parameter));
         match action.success {
             Success::Page => parameters.extend(self.list_parameters(declared)),
             Success::Object if action.method == Method::Get => {
@@ -223,6 +225,10 @@ impl Document {
             "403": { "$ref": "#/components/responses/GenericErrorResponse" },
             "default": { "$ref": "#/components/responses/GenericErrorResponse" },
         });
+        if let Success::Queued(component) = action.success {
+            let items = self.refer(component);
+            operation["responses"]["202"] = response(&json!({ "type": "array", "items": items }));
+        }
         if path.contains('{') {
             operation["responses"]["404"] = json!({ "$ref": "#/components/responses/NotFoundResponse" });
         }
@@ -236,7 +242,8 @@ impl Document {
                 let wire = if mode == Mode::Partial { Wire::Patch } else { Wire::Request };
                 (self.resource(declared?, wire), wire == Wire::Request)
             }
-            RequestBody::Fields { component, description, fields } => {
+            RequestBody::Fields { component, description, fields }
+            | RequestBody::Unchecked { component, description, fields } => {
                 (self.object(component, description, fields, Wire::Request), true)
             }
         };
@@ -267,7 +274,7 @@ impl Document {
                 self.schema(&component, paginated(&item));
                 ("200", response(&reference(&component)))
             }
-            Success::NoContent => ("204", json!({ "description": "No response body" })),
+            Success::NoContent | Success::Queued(_) => ("204", json!({ "description": "No response body" })),
             Success::One(component) => ("200", response(&self.refer(component))),
             Success::Many(component) => {
                 let items = self.refer(component);
@@ -410,7 +417,7 @@ fn links(declared: &Declaration, actions: &[&Action], pointer: &str) -> Value {
     let lookup = declared.lookup;
     let is_key = |field: &&Field| format!("{}.{}", field.alias(), field.column) == lookup.expression;
     let key = declared.fields.iter().find(is_key).map_or("pk", |field| field.name);
-    let on_object = actions.iter().filter(|action| action.route.detail);
+    let on_object = actions.iter().filter(|action| action.route.detail && action.route.parameter().is_none());
     let link = |action: &&Action| {
         let id = operation_id(declared, action);
         let parameters = json!({ lookup.parameter: format!("$response.body#{pointer}/{key}") });
@@ -439,6 +446,11 @@ fn lookup_parameter(declared: &Declaration) -> Value {
         "in": "path", "name": lookup.parameter, "schema": schema,
         "description": lookup.description, "required": true,
     })
+}
+
+/// The path parameter of an action's own: a key.
+fn own_parameter(name: &str) -> Value {
+    json!({ "in": "path", "name": name, "schema": { "type": "string", "format": "uuid" }, "required": true })
 }
 
 fn response(schema: &Value) -> Value {

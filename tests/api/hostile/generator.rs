@@ -575,7 +575,9 @@ impl Generator {
                 return if self.percent(90) { Vec::new() } else { latin(self.pick(NASTY_JSON)) };
             }
             RequestBody::Resource(_) => (resource.writable().collect(), action.method == Method::Patch),
-            RequestBody::Fields { fields, .. } => (fields.iter().collect(), false),
+            RequestBody::Fields { fields, .. } | RequestBody::Unchecked { fields, .. } => {
+                (fields.iter().collect(), false)
+            }
         };
         match self.chance.random_range(0..1000) {
             0..40 => return latin(self.pick(NASTY_JSON)),
@@ -651,6 +653,7 @@ impl Generator {
             (_, FieldKind::Choice(choices)) => json!(self.pick(choices.values).0),
             (_, FieldKind::DateTime) => json!(format!("20{}-01-02T03:04:05Z", 27 + n % 70)),
             (_, FieldKind::Dictionary) => json!({ "a": n, "b": [n, "x"] }),
+            (_, FieldKind::List) => json!([format!("person{n}@example.org")]),
             (_, FieldKind::Email) => json!(format!("person{n}@example.org")),
             (_, FieldKind::Slug) => json!(format!("slug-{n}")),
             _ => json!(format!("{} {n}", field.name)),

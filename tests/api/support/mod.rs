@@ -11,6 +11,7 @@ mod program;
 mod rows;
 mod samples;
 mod seed;
+mod smtp;
 mod statements;
 mod waiting;
 
@@ -21,6 +22,7 @@ pub use people::Person;
 pub use program::{Program, database_of, empty_database};
 pub use samples::{as_parameter, flow_set_entry};
 pub use seed::{asked, seed};
+pub use smtp::{Smtp, Taken};
 pub use statements::Statements;
 pub use waiting::HeldCommits;
 

@@ -46,6 +46,7 @@ impl TestApp {
             // Soon: an app password may live for half an hour.
             FieldKind::DateTime => json!(now() + Duration::from_millis(n as u64)),
             FieldKind::Dictionary => json!({ "n": n }),
+            FieldKind::List => json!([n]),
             FieldKind::ForeignKey(target) => self.row_of(target).await,
             FieldKind::Many(target, _) => json!([self.row_of(target).await]),
             FieldKind::Nested { many: true, .. } => {

@@ -254,6 +254,19 @@ def test_invitation_of_a_flow(given):
     assert (user.model_name, user.pk, user.action) == ("invitation", str(invitation.pk), "set_default")
 
 
+if RELEASE >= (2026, 5):
+
+    def test_invitation_by_mail(given):
+        invitation = given.create(INVITATION, "a")
+        send = ak.StagesApi(ADMIN).stages_invitation_invitations_send_email_create_with_http_info
+        for more in ({}, {"cc_addresses": ["b@example.org"], "template": "email/invitation.html"}):
+            body = ak.InvitationSendEmailRequest(email_addresses=["a@example.org"], **more)
+            assert send(invitation.pk, body).status_code == 204
+        with pytest.raises(BadRequestException) as error:
+            send(invitation.pk, ak.InvitationSendEmailRequest(email_addresses=["nobody"]))
+        assert answer(error) == {"email_addresses": ["“nobody” is not a valid email address."]}
+
+
 def test_flow_gets_another_slug(given):
     flow = given.create(FLOW, "a")
     slug = given.label("b")

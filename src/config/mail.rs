@@ -1,0 +1,183 @@
+//! The settings of mail.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Source, seconds};
+
+/// The languages of the built-in templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locale {
+    /// English
+    English,
+    /// German
+    German,
+}
+
+/// How a connection to the SMTP server is kept from being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// It isn't.
+    None,
+    /// It begins in the clear and must be changed over.
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+/// Where people reach authentik.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    fn read(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+        let fine = |b: u8| b.is_ascii_graphic() && !b"?#@\"'<>\\".contains(&b);
+        let whole = !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(fine);
+        whole.then(|| Self(text.trim_end_matches('/').to_owned()))
+    }
+
+    /// It, without a slash at the end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Host and port.
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
+    }
+
+    /// The host alone.
+    pub fn host_name(&self) -> &str {
+        let host = self.host();
+        match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        }
+    }
+}
+
+/// All of them, checked. There is no `Debug`: the password is among them.
+#[derive(Clone)]
+pub struct MailSettings {
+    /// Where people reach authentik; without it there is no mail.
+    pub public_url: Option<PublicUrl>,
+    /// The SMTP server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Who logs in; nobody where it is empty.
+    pub username: String,
+    /// The password for that.
+    pub password: String,
+    /// How the connection is kept from being read.
+    pub encryption: Encryption,
+    /// How long a step of a delivery may take.
+    pub timeout: Duration,
+    /// The sender of mails that name none.
+    pub from: String,
+    /// A file with more certificates to trust.
+    pub root_cert: Option<PathBuf>,
+    /// The language of the built-in templates.
+    pub locale: Locale,
+    /// How long after the first failure a mail is tried again.
+    pub retry: Duration,
+    /// How often it is tried.
+    pub attempts: i32,
+    /// Messages that an address gets within a day; 0 is for any number.
+    pub per_recipient: u32,
+    /// Messages that a user sends within a day, likewise.
+    pub per_sender: u32,
+}
+
+impl MailSettings {
+    pub(super) fn read(source: &Source<'_>) -> anyhow::Result<Self> {
+        let number = |text: &str| text.parse().ok();
+        let boolean = |text: &str| text.to_ascii_lowercase().parse().ok();
+        let start_tls = source.parse("AUTHENTIK_EMAIL__USE_TLS", "true or false", boolean)?;
+        let encryption = source.parse(
+            "AUTHENTIK_EMAIL__USE_SSL",
+            "true or false, and not true together with AUTHENTIK_EMAIL__USE_TLS",
+            |text| match (start_tls, boolean(text)?) {
+                (true, true) => None,
+                (true, false) => Some(Encryption::StartTls),
+                (false, true) => Some(Encryption::Tls),
+                (false, false) => Some(Encryption::None),
+            },
+        )?;
+        Ok(Self {
+            public_url: source.parse(
+                "AUTHENTIK_STAGES__PUBLIC_URL",
+                "a URL without query and user, such as https://id.example.com",
+                |text| if text.is_empty() { Some(None) } else { PublicUrl::read(text).map(Some) },
+            )?,
+            host: source.text("AUTHENTIK_EMAIL__HOST")?,
+            port: source.parse("AUTHENTIK_EMAIL__PORT", "a port number", |text| text.parse().ok())?,
+            username: source.text("AUTHENTIK_EMAIL__USERNAME")?,
+            password: source.text("AUTHENTIK_EMAIL__PASSWORD")?,
+            encryption,
+            timeout: source.parse("AUTHENTIK_EMAIL__TIMEOUT", "seconds, from 1 to 300", |text| {
+                text.parse().ok().filter(|number| (1..=300).contains(number)).map(Duration::from_secs)
+            })?,
+            from: source.text("AUTHENTIK_EMAIL__FROM")?,
+            root_cert: source.given("AUTHENTIK_STAGES__EMAIL_ROOT_CERT")?.map(PathBuf::from),
+            locale: source.parse("AUTHENTIK_STAGES__EMAIL_LOCALE", "en or de", |text| match text {
+                "en" => Some(Locale::English),
+                "de" => Some(Locale::German),
+                _ => None,
+            })?,
+            retry: source.parse(
+                "AUTHENTIK_STAGES__EMAIL_RETRY",
+                "a duration such as seconds=30, at most hours=1",
+                |text| seconds(text, 3600).filter(|pause| !pause.is_zero()),
+            )?,
+            attempts: source.parse(
+                "AUTHENTIK_STAGES__EMAIL_ATTEMPTS",
+                "a number from 1 to 1000",
+                |text| text.parse().ok().filter(|number| (1..=1000).contains(number)),
+            )?,
+            per_recipient: source.parse("AUTHENTIK_STAGES__EMAIL_PER_RECIPIENT", "a number", number)?,
+            per_sender: source.parse("AUTHENTIK_STAGES__EMAIL_PER_SENDER", "a number", number)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("https://id.example.com", "https://id.example.com", "id.example.com", "id.example.com")]
+    #[case(
+        "http://id.example.com:9000/",
+        "http://id.example.com:9000",
+        "id.example.com:9000",
+        "id.example.com"
+    )]
+    #[case("https://example.com/sso//", "https://example.com/sso", "example.com", "example.com")]
+    #[case("http://[::1]:9000", "http://[::1]:9000", "[::1]:9000", "[::1]")]
+    fn a_public_url_has_a_host(
+        #[case] text: &str,
+        #[case] url: &str,
+        #[case] host: &str,
+        #[case] name: &str,
+    ) {
+        let read = PublicUrl::read(text).unwrap();
+        assert_eq!((read.as_str(), read.host(), read.host_name()), (url, host, name));
+    }
+
+    #[rstest]
+    #[case("id.example.com")]
+    #[case("https://")]
+    #[case("https:///path")]
+    #[case("https://user@example.com")]
+    #[case("https://example.com/?a=1")]
+    #[case("https://exa mple.com")]
+    #[case("javascript://example.com")]
+    fn what_is_none_is_refused(#[case] text: &str) {
+        assert_eq!(PublicUrl::read(text), None);
+    }
+}

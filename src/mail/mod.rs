@@ -1,0 +1,16 @@
+//! Mail: what is sent, how it is queued, and how it goes out.
+//!
+//! A request queues a mail in its own transaction ([`outbox`]): one row a recipient. A task of the server
+//! ([`delivery`]) takes the rows one by one and hands each to the SMTP server ([`smtp`]), however many replicas do the
+//! same.
+
+pub mod address;
+pub mod delivery;
+pub mod message;
+pub mod outbox;
+mod plain_text;
+mod smtp;
+pub mod template;
+
+pub use address::Mailbox;
+pub use smtp::Relay;

@@ -1,0 +1,166 @@
+//! [`Relay`]: the SMTP server that takes our mail.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use tokio::time::timeout;
+
+use super::Mailbox;
+use super::message::Message;
+use crate::config::{Encryption, MailSettings};
+
+/// How many steps a delivery has that the server may take its time for: connection, TLS, login, MAIL, RCPT, DATA.
+const STEPS: u32 = 6;
+/// Characters of a server's words that are kept.
+const MAX_REPLY: usize = 500;
+
+/// The SMTP server that takes our mail, and the connections to it that aren't in use.
+pub struct Relay {
+    settings: MailSettings,
+    hello: ClientId,
+    tls: Option<TlsParameters>,
+    idle: Mutex<Vec<AsyncSmtpConnection>>,
+}
+
+/// What the server said of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It has it.
+    Yes(String),
+    /// Not now, or nothing at all.
+    NotNow(String),
+    /// Never.
+    Never(String),
+}
+
+impl Relay {
+    /// As the settings say. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// The sender isn't an address, or the certificates can't be read.
+    pub fn new(settings: &MailSettings) -> anyhow::Result<Self> {
+        Mailbox::read(&settings.from).context("AUTHENTIK_EMAIL__FROM: must be an email address")?;
+        let name = settings.public_url.as_ref().map_or("localhost", |url| url.host_name());
+        Ok(Self {
+            settings: settings.clone(),
+            hello: ClientId::Domain(name.to_owned()),
+            tls: if settings.encryption == Encryption::None { None } else { Some(tls(settings)?) },
+            idle: Mutex::default(),
+        })
+    }
+
+    /// How long a delivery may take in all.
+    pub fn time_limit(&self) -> Duration {
+        self.settings.timeout * STEPS
+    }
+
+    /// Hand a message over. `secret` stands in it and in no answer of ours.
+    pub async fn send(&self, message: &Message, secret: &str) -> Said {
+        let said = timeout(self.time_limit(), self.attempt(message)).await;
+        let said =
+            said.unwrap_or_else(|_| Said::NotNow("The SMTP server did not answer in time.".to_owned()));
+        let masked = |words: String| self.masked(&words, secret);
+        match said {
+            Said::Yes(words) => Said::Yes(masked(words)),
+            Said::NotNow(words) => Said::NotNow(masked(words)),
+            Said::Never(words) => Said::Never(masked(words)),
+        }
+    }
+
+    async fn attempt(&self, message: &Message) -> Said {
+        // What goes wrong before the message is spoken of isn't the message's fault.
+        let mut connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(error) => return Said::NotNow(words(&error)),
+        };
+        match connection.send(&message.envelope, &message.bytes).await {
+            Ok(response) => {
+                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                let lines: Vec<&str> = response.message().collect();
+                Said::Yes(format!("{} {}", response.code(), lines.join(" ")))
+            }
+            // A server that can't take addresses or texts in other scripts won't learn it.
+            Err(error) if error.is_permanent() || error.is_client() => Said::Never(words(&error)),
+            Err(error) => Said::NotNow(words(&error)),
+        }
+    }
+
+    /// A connection that is logged in: one that was used before, if it is still good.
+    async fn connection(&self) -> Result<AsyncSmtpConnection, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(mut connection) = idle {
+            if timeout(self.settings.timeout, connection.test_connected()).await == Ok(true) {
+                return Ok(connection);
+            }
+            self.rest(); // nor are the others good
+        }
+        self.connect().await
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
+        let MailSettings { host, port, username, password, encryption, timeout, .. } = &self.settings;
+        let from_start = self.tls.clone().filter(|_| *encryption == Encryption::Tls);
+        let server = (host.as_str(), *port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(server, Some(*timeout), &self.hello, from_start, None)
+                .await?;
+        if let (Encryption::StartTls, Some(tls)) = (encryption, &self.tls) {
+            connection.starttls(tls.clone(), &self.hello).await?;
+        }
+        if !username.is_empty() {
+            let credentials = Credentials::new(username.clone(), password.clone());
+            connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Say goodbye on the connections that nobody uses. Nobody waits for the answers.
+    pub fn rest(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        for mut connection in idle {
+            let limit = self.settings.timeout;
+            tokio::spawn(async move { timeout(limit, connection.quit()).await.is_ok() });
+        }
+    }
+
+    /// A server's words without the secrets that it may repeat, in one line.
+    fn masked(&self, words: &str, secret: &str) -> String {
+        let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let simple = secret.replace('-', "");
+        let secrets = [secret, &simple, &self.settings.password];
+        let masked = secrets
+            .into_iter()
+            .filter(|secret| !secret.is_empty())
+            .fold(line, |line, secret| line.replace(secret, "***"));
+        masked.chars().take(MAX_REPLY).collect()
+    }
+}
+
+fn tls(settings: &MailSettings) -> anyhow::Result<TlsParameters> {
+    let mut builder = TlsParameters::builder(settings.host.clone());
+    if let Some(file) = &settings.root_cert {
+        let wrong = "AUTHENTIK_STAGES__EMAIL_ROOT_CERT: must be a file with certificates in PEM";
+        let certificates = Certificate::from_pem(&std::fs::read(file).context(wrong)?).context(wrong)?;
+        builder = builder.add_root_certificate(certificates);
+    }
+    builder.build_rustls().context("cannot prepare TLS for mail")
+}
+
+/// An error with what caused it, as the one who runs the server has to know it.
+fn words(error: &Error) -> String {
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    words
+}

@@ -1,0 +1,203 @@
+"""ak-stages sends invitations through aiosmtpd: in the clear, by STARTTLS and by TLS, with a login by PLAIN or LOGIN.
+
+Each case starts the program on a database of its own, queues a mail to somebody with a name and an address in another
+script, and looks at what the SMTP server got. A certificate that nobody vouches for gets no mail.
+"""
+
+import json
+import logging
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import warnings
+from email import message_from_bytes, policy
+from pathlib import Path
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult
+
+PROGRAM = os.environ["PROGRAM"]
+TOKEN = "a-token-for-tests-and-nothing-else"
+PASSWORD = "päss word-1"
+PATIENCE = 60
+
+
+class Inbox:
+    """What was delivered, and how."""
+
+    def __init__(self) -> None:
+        self.mails = []
+
+    async def handle_DATA(self, server, session, envelope) -> str:
+        encrypted = session.ssl is not None or server.transport.get_extra_info("sslcontext") is not None
+        self.mails.append((session, envelope, encrypted))
+        return "250 taken"
+
+
+def authenticate(server, session, envelope, mechanism, data) -> AuthResult:
+    fits = data.login == b"mailer" and data.password == PASSWORD.encode()
+    session.mechanism = mechanism
+    return AuthResult(success=fits, handled=False)
+
+
+def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for localhost, signed by itself."""
+    cert, key = directory / "cert.pem", directory / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
+         "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    return cert, context
+
+
+class Server(Controller):
+    """aiosmtpd on a free port, with the options of a case."""
+
+    def __init__(self, inbox: Inbox, tls: ssl.SSLContext | None, **options) -> None:
+        self.options = options
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        super().__init__(inbox, hostname="127.0.0.1", port=port, ssl_context=tls, ready_timeout=PATIENCE)
+
+    def factory(self) -> SMTP:
+        return SMTP(self.handler, enable_SMTPUTF8=True, **self.options)
+
+
+class Program:
+    """ak-stages with a database of its own."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.log = directory / "log"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHENTIK_")}
+        kept.pop("DATABASE_URL", None)
+        environment = kept | {
+            "DATA_DIR": str(directory / "data"),
+            "AUTHENTIK_LISTEN__HTTP": "127.0.0.1:0",
+            "AUTHENTIK_BOOTSTRAP_TOKEN": TOKEN,
+            "AUTHENTIK_LOG_LEVEL": "trace",
+            "AUTHENTIK_STAGES__PUBLIC_URL": "https://id.example.com",
+            "AUTHENTIK_EMAIL__FROM": "Grüße <id@example.com>",
+        } | settings
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen([PROGRAM, "serve"], env=environment, stdout=log, stderr=log)
+        self.base = f"http://{self.address()}/api/v3"
+
+    def address(self) -> str:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            for line in self.log.read_text().splitlines():
+                if line.startswith("{") and (entry := json.loads(line)).get("message") == "serving":
+                    return entry["address"]
+            time.sleep(0.05)
+        raise SystemExit(f"the server does not start: {self.log.read_text()}")
+
+    def ask(self, method: str, path: str, body: dict | None = None) -> object:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.base + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+
+def settled(program: Program, path: str, states: set[str]) -> dict:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        (message,) = program.ask("GET", f"{path}messages/")
+        if message["state"] in states:
+            return message
+        time.sleep(0.05)
+    raise SystemExit(f"nothing becomes of {message}")
+
+
+def same(what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise SystemExit(f"{what}: {found!r} rather than {expected!r}")
+
+
+def case(name: str, arrives: bool, tls: ssl.SSLContext | None, settings: dict, **options) -> None:
+    inbox = Inbox()
+    server = Server(inbox, tls, **options)
+    server.start()
+    with tempfile.TemporaryDirectory(prefix="ak-stages-") as work:
+        directory = Path(work)
+        directory.chmod(0o755)  # PostgreSQL may run as another user
+        settings = {"AUTHENTIK_EMAIL__HOST": "localhost", "AUTHENTIK_EMAIL__PORT": str(server.port)} | settings
+        program = Program(directory, **settings)
+        try:
+            check(name, arrives, program, inbox, settings)
+        finally:
+            program.stop()
+            server.stop()
+    print(f"ok    {name}")
+
+
+def check(name: str, arrives: bool, program: Program, inbox: Inbox, settings: dict) -> None:
+    flow = {"name": "Enroll", "slug": "enroll", "title": "Welcome", "designation": "enrollment"}
+    flow = program.ask("POST", "/flows/instances/", flow)
+    invitation = {"name": "welcome", "flow": flow["pk"], "expires": "2100-01-01T00:00:00Z"}
+    key = program.ask("POST", "/stages/invitation/invitations/", invitation)["pk"]
+    path = f"/stages/invitation/invitations/{key}/"
+    body = {"email_addresses": ["Jörg 北 <jörg@münchen.example>"], "reply_to": "help@example.com"}
+    program.ask("POST", f"{path}send_email/", body)
+    message = settled(program, path, {"sent"} if arrives else {"failed", "dead"})
+    log = program.log.read_text()
+    for secret in (key, key.replace("-", ""), PASSWORD):
+        if secret in log.replace(f'"{TOKEN}"', ""):
+            raise SystemExit(f"{name}: a secret is in the log")
+    if not arrives:
+        same(f"{name}: mails", len(inbox.mails), 0)
+        same(f"{name}: state", message["state"], "failed")
+        return
+    ((session, envelope, is_encrypted),) = inbox.mails
+    encrypted = "true" in (settings.get("AUTHENTIK_EMAIL__USE_TLS"), settings.get("AUTHENTIK_EMAIL__USE_SSL"))
+    same(f"{name}: TLS", is_encrypted, encrypted)
+    same(f"{name}: login", session.authenticated or False, "AUTHENTIK_EMAIL__USERNAME" in settings)
+    same(f"{name}: recipients", envelope.rcpt_tos, ["jörg@xn--mnchen-3ya.example"])
+    same(f"{name}: options", "SMTPUTF8" in envelope.mail_options, True)
+    mail = message_from_bytes(envelope.content, policy=policy.SMTPUTF8)
+    same(f"{name}: From", str(mail["From"]), "Grüße <id@example.com>")
+    same(f"{name}: To", mail["To"].addresses[0].display_name, "Jörg 北")
+    same(f"{name}: Message-ID", str(mail["Message-ID"]), f"<{message['pk']}@example.com>")
+    same(f"{name}: parts", [part.get_content_type() for part in mail.iter_parts()], ["text/plain", "text/html"])
+    link = f"https://id.example.com/if/flow/enroll/?itoken={key}"
+    same(f"{name}: link", link in mail.get_body(("plain",)).get_content(), True)
+    same(f"{name}: HTML", "You are invited" in mail.get_body(("html",)).get_content(), True)
+
+
+def main() -> None:
+    # What goes wrong is meant to, and is looked at from the other side.
+    logging.getLogger("mail").setLevel(logging.CRITICAL + 1)
+    warnings.simplefilter("ignore")
+    login = {"AUTHENTIK_EMAIL__USERNAME": "mailer", "AUTHENTIK_EMAIL__PASSWORD": PASSWORD}
+    with tempfile.TemporaryDirectory() as directory:
+        cert, context = certificate(Path(directory))
+        cert.parent.chmod(0o755)
+        trusted = {"AUTHENTIK_STAGES__EMAIL_ROOT_CERT": str(cert)}
+        starttls, tls = {"AUTHENTIK_EMAIL__USE_TLS": "true"}, {"AUTHENTIK_EMAIL__USE_SSL": "true"}
+        over = {"tls_context": context, "require_starttls": True}
+        auth = {"authenticator": authenticate, "auth_required": True}
+        case("in the clear", True, None, {})
+        case("STARTTLS, PLAIN", True, None, starttls | trusted | login, **over, **auth)
+        case("STARTTLS, LOGIN", True, None, starttls | trusted | login, auth_exclude_mechanism=["PLAIN"], **over, **auth)
+        case("TLS", True, context, tls | trusted | login, **auth, auth_require_tls=False)
+        case("STARTTLS that isn't offered", False, None, starttls | trusted)
+        case("a certificate that nobody vouches for", False, None, starttls, **over)
+        wrong = login | {"AUTHENTIK_EMAIL__PASSWORD": "another"}
+        case("a wrong password", False, None, starttls | trusted | wrong, **over, **auth)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
