@@ -392,23 +392,11 @@ impl Settings {
                 |text| text.parse().ok(),
             )?,
             wants_metrics: source.given("AUTHENTIK_LISTEN__METRICS")?.is_some(),
-            log_format: source.parse(
-                "AUTHENTIK_STAGES__LOG_FORMAT",
-                "pretty or json",
-                |text| match text {
-                    "" => Some(None),
-                    "pretty" => Some(Some(LogFormat::Pretty)),
-                    "json" => Some(Some(LogFormat::Json)),
-                    _ => None,
-                },
-            )?,
+            log_format: source.parse("AUTHENTIK_STAGES__LOG_FORMAT", "pretty or json", log_format)?,
             traces: source.parse(
                 "OTEL_EXPORTER_OTLP_ENDPOINT",
                 "a URL such as http://127.0.0.1:4318",
-                |text| match text {
-                    "" => Some(None),
-                    url => (url.starts_with("http://") && !url.contains('@')).then(|| Some(url.to_owned())),
-                },
+                collector,
             )?,
             secure: secure(&source)?,
             trusted_proxies: source.parse(
@@ -536,6 +524,23 @@ fn rate(text: &str) -> Option<Rate> {
         _ => return None,
     };
     Some(Rate { requests: requests.parse().ok()?, period: std::time::Duration::from_secs(seconds) })
+}
+
+fn log_format(text: &str) -> Option<Option<LogFormat>> {
+    match text {
+        "" => Some(None),
+        "pretty" => Some(Some(LogFormat::Pretty)),
+        "json" => Some(Some(LogFormat::Json)),
+        _ => None,
+    }
+}
+
+/// The URL of a collector, without credentials, which would be in a log.
+fn collector(text: &str) -> Option<Option<String>> {
+    match text {
+        "" => Some(None),
+        url => (url.starts_with("http://") && !url.contains('@')).then(|| Some(url.to_owned())),
+    }
 }
 
 fn secure(source: &Source<'_>) -> anyhow::Result<Option<Secure>> {
