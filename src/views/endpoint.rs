@@ -45,10 +45,20 @@ pub fn of_resource<R: Resource>() -> Vec<Endpoint> {
             routes.push(action.declared.route);
         }
     }
-    let endpoint = |route: Route| Endpoint {
-        path: route.path(R::DECLARATION.path, "key"),
-        allow: allow(at::<R>(route).map(|action| action.declared.method)),
-        serve: Box::new(move |call| Box::pin(serve::<R>(call, route))),
+    let endpoint = |route: Route| {
+        let since = at::<R>(route).map(|action| action.declared.since).min();
+        Endpoint {
+            path: route.path(R::DECLARATION.path, "key"),
+            allow: allow(at::<R>(route).map(|action| action.declared.method)),
+            serve: Box::new(move |call| {
+                Box::pin(async move {
+                    if since > Some(call.app.database.layout.release().api()) {
+                        return Err(ApiError::NotServed);
+                    }
+                    serve::<R>(call, route).await
+                })
+            }),
+        }
     };
     routes.into_iter().map(endpoint).collect()
 }
@@ -67,10 +77,6 @@ fn at<R: Resource>(route: Route) -> impl Iterator<Item = &'static Action<R>> {
 }
 
 async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiError> {
-    let version = call.app.database.layout.release().api();
-    if at::<R>(route).all(|action| action.declared.since > version) {
-        return Err(ApiError::NotServed);
-    }
     call.negotiate()?;
     if call.bearer().is_none() {
         telemetry::refused(Refusal::Missing);
