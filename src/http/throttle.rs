@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 
 use crate::config::Rate;
 use crate::error::ApiError;
+use crate::telemetry::metrics::{self, Limit};
 
 /// Addresses that are remembered.
 const ADDRESSES: usize = 4096;
@@ -45,6 +46,7 @@ impl Throttle {
         if count.is_ok_and(|count| count.fetch_add(1, Ordering::Relaxed) < self.rate.requests) {
             return Ok(());
         }
+        metrics::turned_away(Limit::Rate);
         Err(ApiError::Throttled(left.as_secs() + 1))
     }
 }

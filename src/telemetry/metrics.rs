@@ -258,9 +258,6 @@ impl Drop for Running {
 /// A request was answered. `route` is the pattern that its path fits.
 pub fn answered(method: &'static str, route: &str, status: u16, elapsed: Duration, work: &Work) {
     let Some(kept) = KEPT.get() else { return };
-    if status == 429 {
-        turned_away(Limit::Rate);
-    }
     let is_it = |known: &&OfRoute| known.method == method && known.status == status;
     let routes = kept.routes.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = routes.get(route).and_then(|all| all.iter().find(is_it)) {
@@ -277,7 +274,7 @@ pub fn answered(method: &'static str, route: &str, status: u16, elapsed: Duratio
     }
 }
 
-/// A limit turned somebody away. What is answered with 429 is counted without being told here.
+/// A limit turned somebody away.
 pub fn turned_away(limit: Limit) {
     let counters = KEPT.get().into_iter().flat_map(|kept| &kept.turned_away);
     counters.filter(|(name, _)| *name == limit).for_each(|(_, counter)| counter.increment(1));

@@ -219,6 +219,17 @@ async fn failed_authentications_are_counted_and_logged_by_reason() {
 }
 
 #[tokio::test]
+async fn whom_the_rate_turns_away_is_counted() {
+    let mut environment = environment().await;
+    environment.push(("AUTHENTIK_THROTTLE__DEFAULT", "2/hour".to_owned()));
+    let server = Program::serve(&environment);
+    let status = || server.request("GET", "/api/v3/root/config/", "", "").unwrap().0;
+    assert_eq!([status(), status(), status(), status()], [200, 200, 429, 429]);
+    let counted = Scrape::of(&server).sum("ak_stages_limit_refusals_total", &[("reason", "rate")]);
+    assert_eq!(counted, 2.0);
+}
+
+#[tokio::test]
 async fn requests_that_run_and_that_wait_for_a_connection_are_seen() {
     let mut environment = environment().await;
     environment.push(("AUTHENTIK_STAGES__POOL_SIZE", "1".to_owned()));
