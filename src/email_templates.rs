@@ -68,9 +68,10 @@ impl Templates {
     /// Read the directory, and what is in its files.
     pub async fn read(&self) {
         let _reading = self.reading.lock().await;
-        let read = Arc::new(files(self.directory.clone(), &["html"]).await);
-        let sources = sources(self.directory.clone()).await;
-        *self.files.write().unwrap_or_else(PoisonError::into_inner) = read;
+        let names = files(self.directory.clone(), &["html", "txt"]).await;
+        let templates = names.iter().filter(|name| ends_in(Path::new(name), &["html"])).cloned().collect();
+        let sources = sources(self.directory.clone(), names).await;
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(templates);
         *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
     }
 
@@ -117,9 +118,8 @@ async fn files(root: PathBuf, endings: &'static [&'static str]) -> Vec<String> {
     .unwrap_or_default()
 }
 
-/// What is in the files. One that is too large, or no text, counts as none.
-async fn sources(root: PathBuf) -> Sources {
-    let names = files(root.clone(), &["html", "txt"]).await;
+/// What is in the files of these names. One that is too large, or no text, counts as none.
+async fn sources(root: PathBuf, names: Vec<String>) -> Sources {
     let read = move || {
         let content = |name: String| {
             let path = root.join(&name);
@@ -149,7 +149,9 @@ fn walk(root: &Path, directory: &Path, endings: &[&str], names: &mut Vec<String>
 
 /// A file that can't be read is none. What isn't a file isn't opened: that of a named pipe waits for somebody to write.
 fn is_template(path: &Path, endings: &[&str]) -> bool {
+    ends_in(path, endings) && path.is_file() && std::fs::File::open(path).is_ok()
+}
+
+fn ends_in(path: &Path, endings: &[&str]) -> bool {
     path.extension().is_some_and(|extension| endings.iter().any(|ending| extension == *ending))
-        && path.is_file()
-        && std::fs::File::open(path).is_ok()
 }
