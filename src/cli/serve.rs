@@ -51,6 +51,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let server = Server::start(&settings.database).await?;
     // Before anybody is told that we serve: whoever is may stop us at once.
     let signals = Signals::install()?;
+    let room = http::raise_open_files();
     let app = open(&server, settings, address, metrics.as_ref()).await?;
     let database = app.database.clone();
     let shown = match metrics {
@@ -65,7 +66,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let alive = tokio::spawn(service_manager::keep_alive(database.requests.clone()));
     service_manager::tell(&NotifyState::Ready);
     let lost = tokio::select! {
-        () = run(listener, secure, app, signals) => None,
+        () = run(listener, secure, app, signals, room) => None,
         ended = &mut keeper => Some(ended),
     };
     if let Some(shown) = shown {
@@ -177,14 +178,21 @@ impl Signals {
     }
 }
 
-async fn run(listener: TcpListener, secure: Option<(TcpListener, Tls)>, app: App, mut signals: Signals) {
+/// Serve until a signal comes, to as many connections at a time as the settings say and the system has `room` for.
+async fn run(
+    listener: TcpListener,
+    secure: Option<(TcpListener, Tls)>,
+    app: App,
+    mut signals: Signals,
+    room: usize,
+) {
     let drain = app.settings.drain;
     let settings = &app.settings;
     let limits = Limits {
         head_time: HEAD_TIME_LIMIT,
         stall: settings.stall,
         head: settings.head,
-        connections: settings.connections.min(http::raise_open_files()),
+        connections: settings.connections.min(room),
         connections_per_address: settings.connections_per_address,
         trusted: settings.trusted_proxies.clone(),
     };
