@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use tokio::task::futures::TaskLocalFuture;
 
 use crate::error::TooMuch;
 
@@ -16,8 +17,8 @@ tokio::task_local! {
 }
 
 /// Do work that may take so many bytes.
-pub async fn limited<T>(bytes: usize, work: impl Future<Output = T>) -> T {
-    LEFT.scope(Cell::new(bytes), work).await
+pub fn limited<F: Future>(bytes: usize, work: F) -> TaskLocalFuture<Cell<usize>, F> {
+    LEFT.scope(Cell::new(bytes), work)
 }
 
 /// What the work may still take. Without limit outside of a request.

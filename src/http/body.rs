@@ -46,7 +46,8 @@ pub async fn read(call: &mut Call, body: Body) -> Result<(), ApiError> {
         Err(ApiError::TooLarge)
     } else if most <= SMALL {
         body.keep(most).await
-    } else if !endpoint::is_known(call).await {
+    } else if !Box::pin(endpoint::is_known(call)).await {
+        // (In a box, since few requests go this way and all of them would carry its room.)
         // It is served all the same, to be told why not in the right place.
         Err(ApiError::Overloaded)
     } else {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tokio::task::futures::TaskLocalFuture;
 use tokio::task_local;
 
 use super::metrics;
@@ -30,8 +31,8 @@ impl Work {
     }
 
     /// Serve the request: what `future` does counts.
-    pub async fn done_by<T>(self: &Arc<Self>, future: impl Future<Output = T>) -> T {
-        WORK.scope(Arc::clone(self), future).await
+    pub fn done_by<F: Future>(self: &Arc<Self>, future: F) -> TaskLocalFuture<Arc<Self>, F> {
+        WORK.scope(Arc::clone(self), future)
     }
 
     /// How many statements were run for it.

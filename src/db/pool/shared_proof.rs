@@ -4,7 +4,7 @@
 //! asked proves nothing to them. So the more reads come at once, the fewer statements each of them costs.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
@@ -61,7 +61,7 @@ impl Pool {
 
     async fn ask_for_all(&self) -> Option<Proof> {
         let given_up = self.given_up();
-        let asked = async {
+        let asked = pin!(async {
             let mut connection = self.acquire().await.ok()?;
             let server = connection.server()?;
             {
@@ -72,7 +72,7 @@ impl Pool {
             let proof = Proof::ask(&mut connection, server).await.ok()?;
             connection.finish().await.ok()?;
             Some(proof)
-        };
+        });
         tokio::select! {
             biased;
             proof = timeout(REPLY_TIMEOUT, asked) => proof.ok().flatten(),
