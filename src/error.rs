@@ -90,6 +90,17 @@ impl ApiError {
         Self::Validation(errors.into_body(Fields::NONE))
     }
 
+    /// The same, told of a request of which it isn't known whether it changed anything.
+    #[must_use]
+    pub fn of_unknown_outcome(self) -> Self {
+        match self {
+            Self::Disconnected(error) | Self::Unavailable(_, error) => Self::OutcomeUnknown(error),
+            Self::Overloaded => Self::OutcomeUnknown(sqlx::Error::PoolTimedOut),
+            Self::AnswerTooLarge => Self::OutcomeUnknown(sqlx::Error::Decode(TooMuch.into())),
+            other => other,
+        }
+    }
+
     /// Nothing is there, and the kind of object isn't known.
     pub fn not_found() -> Self {
         Self::NotFound(drf::messages::NOT_FOUND.to_owned())

@@ -31,7 +31,8 @@ pub enum Values {
     Texts(Vec<Option<String>>),
     /// A boolean for each, or the field's default.
     Booleans(Vec<Option<bool>>),
-    /// SQL over the row `given`: its `position` from 1, and what was given for each row by the names of the columns.
+    /// SQL over the row `given` of the rows `given`: its `position` from 1, and what was given for it by the names of the
+    /// columns.
     Sql(&'static str),
 }
 
@@ -135,7 +136,8 @@ impl NewRows {
     ) -> sqlx::Result<()> {
         let fields = columns(self.declared, place, |column| keys.iter().any(|(key, _)| *key == column));
         let names = keys.iter().map(|(key, _)| *key).chain(fields.iter().map(|field| field.column));
-        query.push(format_args!("INSERT INTO {table} ({}) SELECT ", names.collect::<Vec<_>>().join(", ")));
+        query.push(format_args!("INSERT INTO {table} ({}) ", names.collect::<Vec<_>>().join(", ")));
+        query.push(format_args!("WITH given AS (SELECT * FROM given_{number}) SELECT "));
         for (index, (_, given)) in keys.iter().enumerate() {
             query.push(if index > 0 { ", " } else { "" }).push(format_args!("given.{given}"));
         }
@@ -160,7 +162,7 @@ impl NewRows {
                 }
             }
         }
-        query.push(format_args!(" FROM given_{number} given"));
+        query.push(" FROM given");
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod watch;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -146,7 +147,7 @@ impl Pool {
     }
 
     async fn take(&self, to_write: bool) -> sqlx::Result<Pooled> {
-        let taken = async {
+        let taken = pin!(async {
             let permit = self.permit(to_write).await?;
             // Not before: it may have been lost while this one waited.
             if !self.0.state.borrow().answers {
@@ -164,8 +165,9 @@ impl Pool {
                 // Whatever happened to this one has happened to those that have been idle for longer.
                 self.close_idle();
             }
-            self.lend(self.open().await?, permit).await
-        };
+            // In a box: few requests open one, and all would carry the room that it takes.
+            self.lend(Box::pin(self.open()).await?, permit).await
+        });
         timeout(ACQUIRE_TIMEOUT, taken).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
@@ -267,12 +269,29 @@ impl Pooled {
     /// # Errors
     /// The server failed, or is gone.
     pub async fn begin(&mut self) -> sqlx::Result<()> {
-        self.in_transaction = true;
         if self.pool.0.pgbouncer {
+            self.in_transaction = true;
             sqlx::raw_sql(self.pool.0.limits.pinned()).execute(&mut **self).await?;
-        } else {
-            sqlx::raw_sql("BEGIN").execute(&mut **self).await?;
+        } else if let (connection, Some(unbegun)) = self.parts() {
+            unbegun.begin(connection).await?;
         }
+        Ok(())
+    }
+
+    /// The connection itself, and the right to begin a transaction on it, unless one was begun.
+    #[expect(clippy::expect_used, reason = "it is there until `finish` or `drop` takes it")]
+    pub fn parts(&mut self) -> (&mut PgConnection, Option<Unbegun<'_>>) {
+        let connection = &mut self.idle.as_mut().expect("a connection that is lent").connection;
+        (connection, (!self.in_transaction).then_some(Unbegun(&mut self.in_transaction)))
+    }
+
+    /// Put a new connection in its place, since it was cut; what is idle was opened before whatever cut it.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn reopen(&mut self) -> sqlx::Result<()> {
+        self.pool.close_idle();
+        self.idle = Some(self.pool.open().await?);
         Ok(())
     }
 
@@ -323,6 +342,21 @@ impl Pooled {
     }
 }
 
+/// A connection that no transaction was begun on. Behind a PgBouncer there is none that is lent so.
+pub struct Unbegun<'a>(&'a mut bool);
+
+impl Unbegun<'_> {
+    /// Begin one, on the connection that this is of.
+    ///
+    /// # Errors
+    /// The server failed, or is gone.
+    pub async fn begin(self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        *self.0 = true;
+        sqlx::raw_sql("BEGIN").execute(connection).await?;
+        Ok(())
+    }
+}
+
 /// What a wait on the server ends with that took too long.
 fn out_of_reach() -> sqlx::Error {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
@@ -339,7 +373,7 @@ fn refused_connection(error: sqlx::Error) -> sqlx::Error {
 }
 
 /// Whether the server itself says that it didn't do it. A session that is ended says so too, but perhaps after the commit.
-fn is_refusal(error: &sqlx::Error) -> bool {
+pub fn is_refusal(error: &sqlx::Error) -> bool {
     let refused = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
     refused.is_some_and(|error| matches!(error.severity(), PgSeverity::Error))
 }

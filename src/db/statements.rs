@@ -498,7 +498,7 @@ pub fn probes<'d>(declared: &Declaration, draft: &'d Draft) -> Vec<Probe<'d>> {
     probes
 }
 
-/// Rows of another table that a write needs, and holds until its transaction ends.
+/// Rows of another table that a write needs.
 pub struct Wanted<'a> {
     /// The table. Its keys are UUIDs.
     pub target: &'static Target,
@@ -518,12 +518,12 @@ pub struct LookedUp {
     pub found: HashMap<String, Uuid>,
 }
 
-/// Look all facts up, and lock what is wanted, with one statement. `pk` is the row that is updated. A key that `nameable`
-/// leaves out counts as missing, unless the row holds it already.
+/// Look all facts up with one statement. `pk` is the row that is updated. A key that `nameable` leaves out counts as
+/// missing, unless the row holds it already.
 ///
-/// Wanted rows are locked in the order of their keys, so that two requests don't wait for each other. One that is there
-/// when its turn comes, under that name, is found; what others committed beside it meanwhile is for the next statement to
-/// see.
+/// On authentik's database, where there is no `ak_stages.flow_places` to do it later, it locks what is wanted: in the order
+/// of the keys, so that two requests don't wait for each other. A row that is there when its turn comes, under that name,
+/// is found; what others committed beside it meanwhile is for the next statement to see.
 pub async fn look_up<R: Restriction>(
     connection: &mut PgConnection,
     declared: &Declaration,
@@ -540,7 +540,8 @@ pub async fn look_up<R: Restriction>(
     if let Some(Wanted { target: Target { table, pk, .. }, column, names }) = &wanted {
         query.push(format_args!("WITH wanted AS (SELECT x.{column} AS name, x.{pk} AS key FROM {table} x"));
         query.push(format_args!(" WHERE x.{column} = ANY(")).bind(names.clone());
-        query.push(format_args!(") ORDER BY x.{pk} FOR NO KEY UPDATE) "));
+        query.push(format_args!(") ORDER BY x.{pk}"));
+        query.push(if layout.is_attached() { " FOR NO KEY UPDATE) " } else { ") " });
     }
     query.push("SELECT ARRAY[");
     for (index, probe) in probes.iter().enumerate() {

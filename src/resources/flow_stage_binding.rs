@@ -213,20 +213,25 @@ async fn taken(connection: &mut PgConnection, draft: &Draft, pk: Option<Uuid>) -
 }
 
 /// Behind what the flow already runs, and the bindings before this one of those that are made together: at the highest
-/// order plus 10, or at 0.
+/// order plus 10, or at 0. On our own database; it locks the flows.
+const PLACE: &str =
+    "((SELECT ak_stages.flow_places(array_agg(target_id ORDER BY position)) FROM given))[given.position]";
+
+/// The same on authentik's, for whoever has locked the flows.
 const BEHIND: &str = "least(coalesce((SELECT max(b.\"order\")::bigint + 10 FROM authentik_flows_flowstagebinding b \
       WHERE b.target_id = given.target_id), 0) \
     + 10 * (row_number() OVER (PARTITION BY given.target_id ORDER BY given.position) - 1), 2147483647)::integer";
 
 /// Bindings of a stage to flows, in each behind what the flow already runs.
 ///
-/// Two at once must not find the same highest order: whoever inserts these has locked the flows by an earlier statement,
-/// so that this one sees what was bound while that one waited.
+/// Two at once must not find the same highest order: the flows are locked by an earlier statement, be it one inside the
+/// function, so that the one that looks for the highest order sees what was bound meanwhile.
 pub fn behind(context: Context<'_>, stage: Uuid, flows: Vec<Uuid>) -> NewRows {
+    let place = if context.app.database.layout.is_attached() { BEHIND } else { PLACE };
     NewRows::new(FlowStageBinding::DECLARATION, &context.app.ids, flows.len())
         .with(&TARGET, Values::Uuids(flows))
         .with(&STAGE, Values::Same(Content::Uuid(stage)))
-        .with(&ORDER, Values::Sql(BEHIND))
+        .with(&ORDER, Values::Sql(place))
 }
 
 /// Bind a stage to flows, as [`behind`] says.

@@ -186,6 +186,7 @@ impl<K: StageKind> Resource for Stage<K> {
     const EXTRA_ACTIONS: &'static [Action<Self>] = K::EXTRA_ACTIONS;
     const USED_BY: &'static [Relation] = used_by::STAGE;
     const TELLS_SNAPSHOT: bool = true;
+    const INSERT_IS_ALL: bool = true;
     type Input = StageInput<K::Input>;
     type Key = Uuid;
 

@@ -8,6 +8,7 @@ use drf::intake::Draft;
 use sqlx::PgConnection;
 
 use super::recall::Recall;
+use super::transaction::Later;
 use super::{AfterCommit, Answer, Call, Context, Resource, standard};
 use crate::error::ApiError;
 
@@ -27,6 +28,8 @@ pub struct Request<'a> {
     pub own_key: &'a str,
     /// What earlier reads found; none for a write.
     pub(super) recall: Option<&'a Recall<'a>>,
+    /// The choice to begin a transaction; none where one was begun.
+    pub(super) later: Option<Later<'a>>,
     /// What is to be done once the transaction is committed.
     pub after_commit: &'a mut AfterCommit,
 }
@@ -50,6 +53,8 @@ pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> +
 pub enum Run<R> {
     /// On the list.
     List(for<'a> fn(Request<'a>) -> Answering<'a>),
+    /// On the list, and it chooses when its transaction begins.
+    Create(for<'a> fn(Request<'a>) -> Answering<'a>),
     /// On one object, which the caller sees; locked if the action writes.
     Object(for<'a> fn(Request<'a>, R) -> Answering<'a>),
 }
@@ -87,8 +92,10 @@ impl<R: Resource> Action<R> {
     /// GET on the list.
     pub const LIST: Self = Self::on_list(drf::Action::LIST, |request| Box::pin(standard::list::<R>(request)));
     /// POST on the list.
-    pub const CREATE: Self =
-        Self::on_list(drf::Action::CREATE, |request| Box::pin(standard::create::<R>(request)));
+    pub const CREATE: Self = Self {
+        run: Run::Create(|request| Box::pin(standard::create::<R>(request))),
+        declared: drf::Action::CREATE,
+    };
     /// GET on an object.
     pub const RETRIEVE: Self = Self::on_object(drf::Action::RETRIEVE, |request, row| {
         Box::pin(standard::retrieve::<R>(request, row))

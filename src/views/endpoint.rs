@@ -1,6 +1,6 @@
 //! [`Endpoint`]: a path of the API, and what is done with a request for it.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use drf::Body;
 use drf::action::{Effect, Method, RequestBody, Route, Success, allow};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::action::{Action, ApiView, Request, Run};
 use super::lookup::find;
 use super::recall::{Recall, Whole};
-use super::transaction::Transaction;
+use super::transaction::{Begins, Transaction};
 use super::{Answer, Call, Context, Resource};
 use crate::app::App;
 use crate::auth::Caller;
@@ -104,34 +104,62 @@ async fn attempt<R: Resource>(
     anew: bool,
 ) -> Result<Answer, ApiError> {
     let (app, deadline) = (call.app.clone(), call.deadline);
-    let work = volume::limited(app.settings.answer, async {
-        if let Some(action) = action {
-            R::before(&call.app, &action.declared).await;
-        }
-        let whole = if is_whole(action) { Whole::of(call) } else { None };
-        if let Some(whole) = &whole
-            && let Some(answer) = whole.recall(call).await
-        {
-            return Ok((None, answer));
-        }
-        let mut transaction = Transaction::begin(&call.app.database, effect, anew).await?;
-        let answered = match transaction.server() {
-            Some(server) if effect == Effect::Reads => {
-                let mut recall = Recall::new(&app.memory, server, whole.as_ref());
-                read::<R>(call, route, action, &mut recall, &mut transaction).await
-            }
-            _ => directly::<R>(call, route, action, &mut transaction).await,
-        };
-        if volume::was_large(app.settings.answer) {
-            transaction.retire();
-        }
-        Ok((Some(transaction), answered?))
-    });
-    let (transaction, answer) = in_time(&app, deadline, work).await?;
+    let done = {
+        let work = answered::<R>(call, route, action, effect, anew);
+        // Pinned here, so that what waits for it carries a pointer and not all of its room.
+        let work = pin!(volume::limited(app.settings.answer, work));
+        in_time(&app, deadline, work).await
+    };
+    let (transaction, answer) = done.map_err(|error| call.committing.judge(error))?;
     if let Some(transaction) = transaction {
         transaction.commit().await?;
     }
     Ok(answer)
+}
+
+/// The answer, and the transaction to commit before it is given; none where the answer was remembered.
+async fn answered<R: Resource>(
+    call: &mut Call,
+    route: Route,
+    action: Option<&Action<R>>,
+    effect: Effect,
+    anew: bool,
+) -> Result<(Option<Transaction>, Answer), ApiError> {
+    let app = call.app.clone();
+    if let Some(action) = action {
+        R::before(&app, &action.declared).await;
+    }
+    let whole = if is_whole(action) { Whole::of(call) } else { None };
+    if let Some(whole) = &whole
+        && let Some(answer) = whole.recall(call).await
+    {
+        return Ok((None, answer));
+    }
+    let mut transaction = Transaction::begin(&app.database, begins(&app, action), anew).await?;
+    let answer = match transaction.server() {
+        Some(server) if effect == Effect::Reads => {
+            let mut recall = Recall::new(&app.memory, server, whole.as_ref());
+            read::<R>(call, route, action, &mut recall, &mut transaction).await
+        }
+        _ => directly::<R>(call, route, action, &mut transaction).await,
+    };
+    if volume::was_large(app.settings.answer) {
+        transaction.retire();
+    }
+    Ok((Some(transaction), answer?))
+}
+
+/// When the transaction of an action begins. Without one, there is `OPTIONS` or a 405 to answer.
+fn begins<R: Resource>(app: &App, action: Option<&Action<R>>) -> Begins {
+    match action {
+        Some(Action { run: Run::Create(_), .. })
+            if R::INSERT_IS_ALL && !app.database.layout.is_attached() =>
+        {
+            Begins::Later
+        }
+        Some(action) if action.declared.effect == Effect::Writes => Begins::AtOnce,
+        _ => Begins::Never,
+    }
 }
 
 /// The work, unless its time ends before, or the connection that it waits on is given up.
@@ -163,7 +191,15 @@ async fn directly<R: Resource>(
     action: Option<&Action<R>>,
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
-    let caller = call.authenticate(transaction.parts().0).await?;
+    let caller = match call.authenticate(transaction.parts().0).await {
+        // It was cut while nobody used it, and nothing was written yet.
+        Err(ApiError::Disconnected(_)) if transaction.is_to_begin() => {
+            metrics::retried();
+            transaction.reconnect().await?;
+            call.authenticate(transaction.parts().0).await?
+        }
+        caller => caller?,
+    };
     run::<R>(call, route, action, caller.as_ref(), None, transaction).await
 }
 
@@ -202,12 +238,11 @@ async fn run<R: Resource>(
     recall: Option<&Recall<'_>>,
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
-    let (connection, after_commit) = transaction.parts();
     let caller = caller.ok_or_else(|| anonymous(route))?;
     telemetry::asked_by(caller.id);
     let Some(action) = action else {
         return match call.method.as_str() {
-            "OPTIONS" => options::<R>(call, route, caller, connection).await,
+            "OPTIONS" => options::<R>(call, route, caller, transaction.parts().0).await,
             other => Err(ApiError::MethodNotAllowed(other.to_owned())),
         };
     };
@@ -216,6 +251,7 @@ async fn run<R: Resource>(
     let key = call.key.clone().unwrap_or_default();
     let mut row = None;
     if route.detail {
+        let connection = transaction.parts().0;
         let lock = match (declared.effect, declared.method) {
             (Effect::Reads, _) | (_, Method::Get) => None,
             (_, Method::Delete) => Some(Lock::Delete),
@@ -248,9 +284,10 @@ async fn run<R: Resource>(
     let context = Context { seen: recall.map(Recall::seen), ..context(call, caller) };
     let own_key = own_key(&call.target, route);
     let headers = &call.headers;
-    let request = Request { context, connection, body, draft, headers, own_key, recall, after_commit };
+    let (connection, after_commit, later) = transaction.parts_to_begin(&call.committing);
+    let request = Request { context, connection, body, draft, headers, own_key, recall, later, after_commit };
     match (&action.run, row) {
-        (Run::List(run), _) => run(request).await,
+        (Run::List(run) | Run::Create(run), _) => run(request).await,
         (Run::Object(run), Some(row)) => run(request, row).await,
         (Run::Object(_), None) => Err(anyhow::anyhow!("an action on one object without an object").into()),
     }
@@ -324,13 +361,13 @@ pub async fn is_known(call: &Call) -> bool {
 
 /// Whether the credentials of a request are good. `anew` as for [`Transaction::begin`].
 async fn check_credentials(call: &Call, anew: bool) -> Result<(), ApiError> {
-    let work = async {
-        let mut transaction = Transaction::begin(&call.app.database, Effect::Reads, anew).await?;
+    let work = pin!(async {
+        let mut transaction = Transaction::begin(&call.app.database, Begins::Never, anew).await?;
         if let Some(caller) = call.authenticate(transaction.parts().0).await? {
             telemetry::asked_by(caller.id);
         }
         transaction.commit().await
-    };
+    });
     in_time(&call.app, call.deadline, work).await
 }
 

@@ -20,4 +20,4 @@ pub use action::{Action, ApiView, Request};
 pub use answer::Answer;
 pub use call::{Call, MAX_BODY};
 pub use resource::{Check, Context, Making, Preparation, Resource, Save};
-pub use transaction::AfterCommit;
+pub use transaction::{AfterCommit, Committing};

@@ -43,6 +43,9 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     /// Whether the last statement of a list and of a look-up, that of [`Self::attach`] included, tells its snapshot. Then
     /// nothing has to be asked about the answer afterwards.
     const TELLS_SNAPSHOT: bool = false;
+    /// Whether the INSERT of a new one, with what goes [`Self::beside`] it, is all that is written, but for authentik's traces:
+    /// then it commits itself.
+    const INSERT_IS_ALL: bool = false;
     /// Whether authentik's database role for us is to be granted what writing it takes.
     const WRITING_IS_GRANTED: bool = true;
 
@@ -87,7 +90,8 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
         async {}
     }
 
-    /// The rows of another table that a write of this takes: they are looked up with the facts of validation, and locked.
+    /// The rows of another table that a write of this takes: they are looked up with the facts of validation. On authentik's
+    /// database they are locked; on ours whatever takes a place in them locks them itself.
     fn wanted(_input: &Self::Input) -> Option<Wanted<'_>> {
         None
     }

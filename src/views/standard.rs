@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::action::Request;
 use super::lookup::Lens;
+use super::transaction::Later;
 use super::validation::{Valid, unique_violation, validate};
 use super::{Answer, Context, Making, Resource, Save};
 use crate::authentik::{Change, cascade};
@@ -62,9 +63,18 @@ pub(super) async fn create<R: Resource>(mut request: Request<'_>) -> Result<Answ
     let context = request.context;
     let (ids, layout) = (&context.app.ids, &context.app.database.layout);
     let pk = R::Key::next(ids);
+    let mut later = request.later.take();
+    if let Some(later) = later.take_if(|_| wants_more(&valid)) {
+        later.begin(request.connection).await?;
+    }
     let mut making = Making { context, connection: &mut *request.connection, pk, found: &valid.found };
     let beside = R::beside(&mut making, &valid.input).await?;
+    let committing = later.map(Later::never);
     let inserted = insert(request.connection, R::DECLARATION, layout, ids, pk, &valid.draft, &beside).await;
+    let inserted = match committing {
+        Some(committing) => committing.came_to(inserted),
+        None => inserted,
+    };
     let mut row: R = inserted.map_err(|error| unique_violation(R::DECLARATION, error))?;
     let pk = row.pk();
     if save(&mut request, Mode::Create, pk, None, &valid).await? {
@@ -73,6 +83,12 @@ pub(super) async fn create<R: Resource>(mut request: Request<'_>) -> Result<Answ
     let row = conclude(&mut request, Mode::Create, row, &valid.draft).await?;
     context.trace.made(request.connection, &R::DECLARATION.model, pk).await?;
     Answer::created(&row)
+}
+
+/// Whether something isn't there that a new object takes of another table, so that it is made with it.
+fn wants_more<R: Resource>(valid: &Valid<R>) -> bool {
+    let wanted = R::wanted(&valid.input);
+    wanted.is_some_and(|wanted| wanted.names.iter().any(|name| !valid.found.contains_key(*name)))
 }
 
 pub(super) async fn replace<R: Resource>(request: Request<'_>, row: R) -> Result<Answer, ApiError> {

@@ -1,11 +1,12 @@
 //! The transaction of a request: where it begins, where it is committed, and what follows that. Nothing else in views
 //! and resources begins or commits one.
 
-use drf::action::Effect;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sqlx::PgConnection;
 
 use crate::db::Database;
-use crate::db::pool::Pooled;
+use crate::db::pool::{self, Pooled, Unbegun};
 use crate::db::proof::Server;
 use crate::error::ApiError;
 use crate::telemetry::{self, metrics};
@@ -19,46 +20,120 @@ impl AfterCommit {
     pub fn push(&mut self, work: impl FnOnce() + Send + 'static) {
         self.0.push(Box::new(work));
     }
+
+    fn run(self) {
+        for work in self.0 {
+            work();
+        }
+    }
 }
 
-/// A connection, in a transaction for an action that writes.
-async fn begun(database: &Database, effect: Effect, anew: bool) -> sqlx::Result<Pooled> {
+/// When the transaction of a request begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// Never: it reads.
+    Never,
+    /// With the request.
+    AtOnce,
+    /// When the request asks for it, if it does: see [`Later`].
+    Later,
+}
+
+/// A connection, in a transaction if one begins at once.
+async fn begun(database: &Database, begins: Begins, anew: bool) -> sqlx::Result<Pooled> {
     let pool = &database.requests;
     if anew {
         pool.close_idle();
     }
-    let mut connection = match effect {
-        Effect::Reads => pool.acquire().await?,
-        Effect::Writes => pool.acquire_to_write().await?,
+    let mut connection = match begins {
+        Begins::Never => pool.acquire().await?,
+        Begins::AtOnce | Begins::Later => pool.acquire_to_write().await?,
     };
-    if effect == Effect::Writes && !connection.in_transaction() {
+    if begins == Begins::AtOnce && !connection.in_transaction() {
         connection.begin().await?;
     }
     Ok(connection)
 }
 
+/// Whether a request has sent a statement that commits itself: from then on what ends the request early is no sign that
+/// nothing was changed.
+#[derive(Debug, Default)]
+pub struct Committing(AtomicBool);
+
+impl Committing {
+    /// What is told of a request that this ended.
+    pub fn judge(&self, error: ApiError) -> ApiError {
+        if self.0.load(Ordering::Relaxed) { error.of_unknown_outcome() } else { error }
+    }
+
+    /// What came of the statement. One that the server refused has changed nothing.
+    pub fn came_to<T>(&self, done: sqlx::Result<T>) -> sqlx::Result<T> {
+        if done.as_ref().is_err_and(pool::is_refusal) {
+            self.0.store(false, Ordering::Relaxed);
+        }
+        done
+    }
+}
+
+/// The choice of a request that writes with one statement if it can: such a statement needs no transaction around it, and
+/// its locks last no longer than itself.
+pub struct Later<'a> {
+    connection: Unbegun<'a>,
+    committing: &'a Committing,
+}
+
+impl<'a> Later<'a> {
+    /// Begin the transaction now, on the request's connection.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn begin(self, connection: &mut PgConnection) -> Result<(), ApiError> {
+        Ok(self.connection.begin(connection).await?)
+    }
+
+    /// No transaction: the next statement is the only one that writes, and commits itself.
+    pub fn never(self) -> &'a Committing {
+        self.committing.0.store(true, Ordering::Relaxed);
+        self.committing
+    }
+}
+
 /// The transaction of a request. Dropped without a commit it is rolled back.
 pub struct Transaction {
+    begins: Begins,
     connection: Pooled,
     after_commit: AfterCommit,
 }
 
 impl Transaction {
-    /// Take a connection, and begin a transaction on it for an action that writes. `anew` takes one that no request has
-    /// used before.
+    /// Take a connection, and begin a transaction on it if one begins at once. `anew` takes one that no request has used
+    /// before.
     ///
     /// # Errors
     /// No connection became free in time, or the database failed.
-    pub async fn begin(database: &Database, effect: Effect, anew: bool) -> Result<Self, ApiError> {
-        let connection = match begun(database, effect, anew).await.map_err(ApiError::from) {
-            // It was cut while nobody used it, and nothing was asked of it yet. A read notices later, and is done again.
-            Err(ApiError::Disconnected(_)) if !anew && effect == Effect::Writes => {
+    pub async fn begin(database: &Database, begins: Begins, anew: bool) -> Result<Self, ApiError> {
+        let connection = match begun(database, begins, anew).await.map_err(ApiError::from) {
+            // It was cut while nobody used it, and nothing was asked of it yet. Others notice later, and are done again.
+            Err(ApiError::Disconnected(_)) if !anew && begins == Begins::AtOnce => {
                 metrics::retried();
-                begun(database, effect, true).await?
+                Box::pin(begun(database, begins, true)).await?
             }
             taken => taken?,
         };
-        Ok(Self { connection, after_commit: AfterCommit::default() })
+        Ok(Self { begins, connection, after_commit: AfterCommit::default() })
+    }
+
+    /// Whether it may write and wasn't begun yet.
+    pub fn is_to_begin(&self) -> bool {
+        self.begins == Begins::Later && !self.connection.in_transaction()
+    }
+
+    /// Go on with a new connection in place of one that was cut.
+    ///
+    /// # Errors
+    /// The database is gone.
+    pub async fn reconnect(&mut self) -> Result<(), ApiError> {
+        Ok(self.connection.reopen().await?)
     }
 
     /// Which server's state can be told from its snapshots; none in a transaction.
@@ -69,6 +144,17 @@ impl Transaction {
     /// The connection, and where to put what follows the commit.
     pub fn parts(&mut self) -> (&mut PgConnection, &mut AfterCommit) {
         (&mut self.connection, &mut self.after_commit)
+    }
+
+    /// The same, and the choice to begin a transaction, if none was begun yet.
+    pub fn parts_to_begin<'a>(
+        &'a mut self,
+        committing: &'a Committing,
+    ) -> (&'a mut PgConnection, &'a mut AfterCommit, Option<Later<'a>>) {
+        let (connection, unbegun) = self.connection.parts();
+        let is_to_begin = self.begins == Begins::Later;
+        let later = unbegun.filter(|_| is_to_begin).map(|connection| Later { connection, committing });
+        (connection, &mut self.after_commit, later)
     }
 
     /// Let no other request have its connection, which went through rows that were large.
@@ -82,15 +168,15 @@ impl Transaction {
     /// # Errors
     /// The database refused it, or failed.
     pub async fn commit(self) -> Result<(), ApiError> {
-        let Self { connection, after_commit } = self;
+        let Self { connection, after_commit, .. } = self;
         if !connection.in_transaction() {
-            return Ok(connection.finish().await?);
+            connection.finish().await?;
+            after_commit.run();
+            return Ok(());
         }
         let committed = tokio::spawn(telemetry::carried(async move {
             connection.finish().await?;
-            for work in after_commit.0 {
-                work();
-            }
+            after_commit.run();
             Ok(())
         }));
         committed.await.map_err(anyhow::Error::from)?

@@ -6,7 +6,7 @@ use rstest::rstest;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::support::{Answer, EMAIL, INVITATION_STAGE, POOL_SIZE, TestApp, USER_WRITE};
+use crate::support::{Answer, EMAIL, INVITATION, INVITATION_STAGE, POOL_SIZE, TestApp, USER_WRITE};
 
 const DISCONNECTED: &str = "The database is out of reach. Try again.";
 const LOCKED: &str =
@@ -151,20 +151,38 @@ async fn a_write_whose_connection_is_cut_changes_nothing() {
     assert_eq!(app.contents().await, before);
 }
 
+#[rstest]
+#[case::of_a_transaction("/flows/instances/", "authentik_flows_flow")]
+#[case::of_a_statement(EMAIL, "authentik_stages_email_emailstage")]
 #[tokio::test]
-async fn a_commit_whose_connection_is_cut_has_an_unknown_outcome() {
+async fn a_commit_whose_connection_is_cut_has_an_unknown_outcome(
+    #[case] path: &'static str,
+    #[case] table: &str,
+) {
     let app = TestApp::new().await;
-    let commits = app.hold_commits("authentik_stages_email_emailstage").await;
-    let client = app.admin();
-    let waiting = tokio::spawn(async move { client.post(EMAIL, json!({ "name": "a stage" })).await });
+    let body = json!({ "name": "one", "slug": "one", "title": "One", "designation": "enrollment" });
+    let commits = app.hold_commits(table).await;
+    let (client, sent) = (app.admin(), body.clone());
+    let waiting = tokio::spawn(async move { client.post(path, sent).await });
     commits.one_waits().await;
-    cut(&app, "query = 'COMMIT'").await;
+    cut(&app, "wait_event = 'advisory'").await;
     is_503(&waiting.await.unwrap(), OUTCOME_UNKNOWN);
     commits.release().await;
     // What has a unique name may be sent again, whatever became of it.
-    let again = app.admin().post(EMAIL, json!({ "name": "a stage" })).await;
+    let again = app.admin().post(path, body).await;
     assert!([201, 400].contains(&again.status), "{again}");
-    assert_eq!(app.admin().get(EMAIL).await.column("name"), [json!("a stage")]);
+    assert_eq!(app.admin().get(path).await.column("name"), [json!("one")]);
+}
+
+#[rstest]
+#[case::one_statement(EMAIL)]
+#[case::a_transaction(INVITATION)]
+#[tokio::test]
+async fn a_write_whose_connection_was_cut_before_is_done_on_another(#[case] path: &str) {
+    let app = TestApp::new().await;
+    app.admin().get(path).await.status(200);
+    cut(&app, "application_name = 'ak-stages' OR application_name = ''").await;
+    app.admin().post(path, json!({ "name": "one" })).await.status(201);
 }
 
 #[tokio::test]

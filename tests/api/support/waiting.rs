@@ -31,7 +31,7 @@ impl HeldCommits {
 
     /// Returns when one waits.
     pub async fn one_waits(&self) {
-        wait_until(&self.pool, "wait_event_type = 'Lock' AND query = 'COMMIT'", 1).await;
+        wait_until(&self.pool, "wait_event = 'advisory'", 1).await;
     }
 
     /// Let them go on.
