@@ -42,6 +42,12 @@ impl Server {
         Self { address, environment, log: directory.join(name), child: Mutex::default() }
     }
 
+    /// The same with more settings.
+    pub fn with(mut self, settings: &[(&'static str, String)]) -> Self {
+        self.environment.extend_from_slice(settings);
+        self
+    }
+
     /// Start it, and wait until it serves.
     pub fn start(&self) {
         let mut command = process::command(&self.environment);
