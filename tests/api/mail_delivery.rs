@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{INVITATION, Program, Smtp, Taken, database_of, empty_database};
+use crate::support::{INVITATION, Program, Smtp, Taken, Welcome, database_of, empty_database};
 
 /// The environment of a server with a database of its own, that sends through `smtp`.
 async fn environment(smtp: &Smtp) -> Vec<(&'static str, String)> {
@@ -123,7 +123,19 @@ async fn every_mail_arrives_or_is_dead_with_the_reason() {
     environment.push(("AUTHENTIK_STAGES__EMAIL_ATTEMPTS", "3".to_owned()));
     let server = Program::serve(&environment);
     let path = invitation(&server);
-    let bad = addresses(&["stalled", "refused", "busy", "dropped", "deaf", "always"]);
+    let bad = addresses(&[
+        "stalled",
+        "refused",
+        "busy",
+        "dropped",
+        "deaf",
+        "always",
+        "late",
+        "mute",
+        "endless",
+        "leaving-1",
+        "leaving-2",
+    ]);
     send(&server, &path, &bad);
     let started = Instant::now();
     send(&server, &path, &addresses(&["good"]));
@@ -141,22 +153,56 @@ async fn every_mail_arrives_or_is_dead_with_the_reason() {
         (message["state"].as_str().unwrap(), message["attempts"].as_i64().unwrap(), reply)
     };
     assert_eq!(told("good"), ("sent", 1, "250 2.0.0 taken".to_owned()));
-    for name in ["busy", "dropped", "deaf", "stalled"] {
+    for name in ["busy", "dropped", "deaf", "stalled", "late", "endless"] {
         assert_eq!(told(name), ("sent", 2, "250 2.0.0 taken".to_owned()), "{name}");
     }
-    let (state, attempts, reply) = told("refused");
-    assert!((state, attempts) == ("dead", 1) && reply.contains("nobody here"), "{reply}");
+    for name in ["refused", "mute"] {
+        let (state, attempts, reply) = told(name);
+        assert!(
+            (state, attempts) == ("dead", 1) && reply.contains("nobody here"),
+            "{name}: {state} {attempts} {reply}"
+        );
+    }
     let (state, attempts, reply) = told("always");
     assert!((state, attempts) == ("dead", 3) && reply.contains("not now"), "{state} {attempts} {reply}");
 
     let taken = smtp.taken();
-    for name in ["good", "busy", "dropped", "stalled"] {
+    for name in ["good", "busy", "dropped", "stalled", "late", "endless", "leaving-1", "leaving-2"] {
         assert_eq!(count(&taken, &format!("{name}@example.org")), 1, "{name}");
     }
     // The 250 was lost: nobody can know. The second one has the first one's id.
     let ids: Vec<_> = taken.iter().filter(|message| message.to.starts_with("deaf")).collect();
     assert_eq!(ids.len(), 2);
     assert_eq!(ids[0].header("Message-ID"), ids[1].header("Message-ID"));
+    let (_, most) = server.memory();
+    assert!(most < 100, "an answer without an end takes {most} MB");
+}
+
+/// Whatever a server says before a message is spoken of is not the message's fault.
+#[tokio::test]
+async fn every_mail_arrives_once_whatever_the_first_connections_meet() {
+    let first = [
+        Welcome::Says(""),
+        Welcome::Says("421 4.3.2 too many connections\r\n"),
+        Welcome::Says("554 5.3.2 no service\r\n"),
+        Welcome::Says("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        Welcome::Says("220 test\r\n502 5.5.1 no hello\r\n502 5.5.1 no hello\r\n"),
+        Welcome::Silent,
+        Welcome::Deaf,
+    ];
+    let smtp = Smtp::welcoming(&first);
+    let server = Program::serve(&environment(&smtp).await);
+    let path = invitation(&server);
+    let names: Vec<_> = (0..first.len()).map(|n| format!("good-{n}@example.org")).collect();
+    send(&server, &path, &names);
+    let messages = settled(&server, &path);
+    assert!(messages.values().all(|message| message["state"] == "sent"), "{messages:#?}");
+    let attempts: i64 = messages.values().map(|message| message["attempts"].as_i64().unwrap()).sum();
+    assert!(attempts >= 2 * i64::try_from(first.len()).unwrap(), "each met one of them: {attempts}");
+    let taken = smtp.taken();
+    for name in &names {
+        assert_eq!(count(&taken, name), 1, "{name}");
+    }
 }
 
 #[tokio::test]
