@@ -11,23 +11,27 @@ use sqlx::PgPool;
 
 use crate::support::{INVITATION, Program, Smtp, Taken, Welcome, database_of, empty_database};
 
+/// The superuser's token.
+pub const KEY: &str = "the-token-of-the-tests-of-mail";
+
 /// The environment of a server with a database of its own, that sends through `smtp`.
-async fn environment(smtp: &Smtp) -> Vec<(&'static str, String)> {
+pub async fn environment(smtp: &Smtp) -> Vec<(&'static str, String)> {
     let mut environment = empty_database().await;
-    environment.push(("AUTHENTIK_BOOTSTRAP_TOKEN", "admin".to_owned()));
+    environment.push(("AUTHENTIK_BOOTSTRAP_TOKEN", KEY.to_owned()));
     environment.extend(smtp.environment());
     environment
 }
 
-fn call(server: &Program, method: &str, path: &str, body: &Value, expected: u16) -> Value {
+/// What is answered to a request that has to have this status.
+pub fn call(server: &Program, method: &str, path: &str, body: &Value, expected: u16) -> Value {
     let path = if path.starts_with("/api") { path.to_owned() } else { format!("/api/v3{path}") };
-    let (status, answer) = server.request(method, &path, "admin", &body.to_string()).unwrap();
+    let (status, answer) = server.request(method, &path, KEY, &body.to_string()).unwrap();
     assert_eq!(status, expected, "{method} {path}: {answer}");
     serde_json::from_str(&answer).unwrap_or_default()
 }
 
 /// The path of an invitation.
-fn invitation(server: &Program) -> String {
+pub fn invitation(server: &Program) -> String {
     let flow = json!({ "name": "Enroll", "slug": "enroll", "title": "Welcome", "designation": "enrollment" });
     let flow = call(server, "POST", "/flows/instances/", &flow, 201);
     let body = json!({ "name": "welcome", "flow": flow["pk"], "expires": "2100-01-01T00:00:00Z" });
@@ -38,12 +42,13 @@ fn send(server: &Program, path: &str, addresses: &[String]) {
     call(server, "POST", &format!("{path}send_email/"), &json!({ "email_addresses": addresses }), 204);
 }
 
-fn addresses(names: &[&str]) -> Vec<String> {
+/// Addresses with these names.
+pub fn addresses(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("{name}@example.org")).collect()
 }
 
 /// The messages of an invitation by address, once none of them waits any more.
-fn settled(server: &Program, path: &str) -> BTreeMap<String, Value> {
+pub fn settled(server: &Program, path: &str) -> BTreeMap<String, Value> {
     let started = Instant::now();
     loop {
         let messages = call(server, "GET", &format!("{path}messages/"), &json!({}), 200);
@@ -58,7 +63,8 @@ fn settled(server: &Program, path: &str) -> BTreeMap<String, Value> {
     }
 }
 
-fn key_of(path: &str) -> String {
+/// The key of the invitation at a path.
+pub fn key_of(path: &str) -> String {
     path.trim_end_matches('/').rsplit('/').next().unwrap().to_owned()
 }
 

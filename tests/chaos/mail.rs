@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::database::Database;
 use crate::process::PATIENCE;
 use crate::relay::Relay;
-use crate::server::{Answer, Server};
+use crate::server::{Answer, KEY, Server};
 use crate::smtp::{Smtp, Taken};
 use crate::{alone, number};
 
@@ -178,5 +178,10 @@ fn mails_that_wait_outlive_killed_servers_and_a_killed_database() {
         // At most what a server has on its way at a time, for each that was killed.
         let most = if matches!(killed, Killed::Database) { 0 } else { 8 * figures.kills };
         assert!(figures.lost_servers <= most, "{}", figures.lost_servers);
+    }
+    let key = path.trim_end_matches('/').rsplit('/').next().unwrap();
+    for server in &office.servers {
+        assert!(server.has_logged(&["a mail was sent"]), "{}", server.log());
+        assert!(!server.has_logged(&[key, KEY]), "a secret is in the log");
     }
 }

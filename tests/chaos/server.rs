@@ -79,6 +79,12 @@ impl Server {
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether it logged one of these.
+    pub fn has_logged(&self, texts: &[&str]) -> bool {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        texts.iter().any(|text| log.contains(text))
+    }
+
     /// What it logged of failures of its own.
     pub fn internal_errors(&self) -> Vec<String> {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();

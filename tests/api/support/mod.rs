@@ -10,6 +10,7 @@ mod process;
 mod program;
 mod rows;
 mod samples;
+mod secrets;
 mod seed;
 mod smtp;
 mod statements;
