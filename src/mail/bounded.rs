@@ -4,12 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 /// The bytes that are read between two writes, at most. No answer of an SMTP server is anywhere near, nor is what TLS adds.
 const MOST: usize = 256 * 1024;
@@ -23,13 +21,9 @@ pub struct Bounded {
 }
 
 impl Bounded {
-    /// A connection to this server.
-    ///
-    /// # Errors
-    /// There is no such server, or it takes longer than `limit`.
-    pub async fn connect(server: (&str, u16), limit: Duration) -> io::Result<Self> {
-        let stream = timeout(limit, TcpStream::connect(server)).await??;
-        Ok(Self { stream, heard: 0 })
+    /// This connection.
+    pub const fn new(stream: TcpStream) -> Self {
+        Self { stream, heard: 0 }
     }
 }
 

@@ -10,6 +10,7 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParam
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Mailbox;
@@ -107,16 +108,16 @@ impl Relay {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Box<dyn std::error::Error + Send + Sync>> {
-        let MailSettings { host, port, username, password, encryption, timeout, .. } = &self.settings;
+        let MailSettings { host, port, username, password, encryption, timeout: limit, .. } = &self.settings;
         let server = (host.as_str(), *port);
         let mut connection = match &self.tls {
             Some(tls) if *encryption == Encryption::Tls => {
                 let tls = Some(tls.clone());
-                AsyncSmtpConnection::connect_tokio1(server, Some(*timeout), &self.hello, tls, None).await?
+                AsyncSmtpConnection::connect_tokio1(server, Some(*limit), &self.hello, tls, None).await?
             }
             _ => {
-                let stream = Bounded::connect(server, *timeout).await?;
-                AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await?
+                let stream = Box::new(Bounded::new(timeout(*limit, TcpStream::connect(server)).await??));
+                AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?
             }
         };
         if let (Encryption::StartTls, Some(tls)) = (encryption, &self.tls) {
