@@ -16,9 +16,10 @@ test: cargo ## Run all tests
 	cargo test --locked --workspace
 
 # As in the tests, for longer. CHAOS_SEED=… repeats the order of the faults of another run.
-chaos: cargo ## Let everything happen to the database while clients write, for CHAOS_SECONDS (600: some 200 faults)
+chaos: cargo ## Let everything happen to the database while clients write, for CHAOS_SECONDS (600: some 200 faults), and while CHAOS_MAILS (1000) wait
 	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
-	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),600) cargo test --locked --test chaos -- --nocapture
+	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),600) CHAOS_MAILS=$(or $(CHAOS_MAILS),1000) \
+		cargo test --locked --test chaos -- --nocapture
 
 # As in the tests, for longer. AK_STAGES_SEED=… repeats the requests of another run.
 hostile: cargo ## Send HOSTILE_REQUESTS (100000) that nobody should send

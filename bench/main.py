@@ -16,6 +16,7 @@ from capture import Captured, capture_all
 from cases import Case, Point, chosen, points
 from cluster import Cluster, cluster
 from load import Generators, Sample
+from mails import mails
 from report import ROOT, Report, row, surroundings
 from seed import SMALLEST, Dataset
 from server import Program, Server
@@ -78,6 +79,8 @@ def options() -> argparse.Namespace:
     add("--full", action="store_true", help="all numbers of connections with all sizes, and a writer with all cases: takes a night")
     add("--soak", type=count, metavar="SECONDS",
         help="at last, on the first database: a mixed load over 64 connections for so long, and the server's memory")
+    add("--mails", type=count, metavar="NUMBER",
+        help="after that, on the same database: so many mails that wait and are sent, and requests meanwhile")
     add("--dump", type=Path, default=DUMP, help="of an authentik 2025.12.4, for attached; default: %(default)s")
     add("--place", type=Path, default=Path("/var/tmp"),
         help="for the databases: some GB on a disk of the usual kind, since commits wait for it; default: %(default)s")
@@ -162,6 +165,9 @@ class Bench:
             if self.given.soak and not self.report.soaks:
                 for runner in runners:
                     self.soak(runner)
+            if self.given.mails and not self.report.mails:
+                for runner in runners:
+                    self.mails(runner)
 
     def runner(self, stack: ExitStack, program: Program, layout: str, invitations: int) -> Runner:
         """Make a database and start a server on it, until the stack ends."""
@@ -233,6 +239,18 @@ class Bench:
         })
         if done.failed:
             self.report.notes.append(f"{runner.dataset.name}, mixed load: {done.failed} requests failed")
+            say(self.report.notes[-1])
+
+    def mails(self, runner: Runner) -> None:
+        """Many mails that wait."""
+        given = self.given
+        say(f"{runner.dataset.name}: {given.mails:,} mails")
+        done = mails(self.generators, runner.dataset, given.mails, given.seconds * given.rounds)
+        self.report.mails.append(done.figures)
+        self.report.beside_mails += done.meanwhile
+        failed = sum(load["failed"] for load in done.meanwhile)
+        if failed or done.figures["came twice"]:
+            self.report.notes.append(f"{runner.dataset.name}, mails: {failed} requests failed, or mails came twice")
             say(self.report.notes[-1])
 
 

@@ -162,6 +162,8 @@ class Report:
         self.statements: list[dict[str, object]] = []
         self.starts: list[dict[str, object]] = []
         self.soaks: list[dict[str, object]] = []
+        self.mails: list[dict[str, object]] = []
+        self.beside_mails: list[dict[str, object]] = []
         self.notes: list[str] = []
 
     def write(self, directory: Path) -> None:
@@ -170,7 +172,7 @@ class Report:
         rows = [asdict(row) for row in self.rows]
         everything = {
             "run": self.run, "notes": self.notes, "starts": self.starts, "soaks": self.soaks, "rows": rows,
-            "statements": self.statements, "rounds": self.rounds,
+            "mails": self.mails, "beside mails": self.beside_mails, "statements": self.statements, "rounds": self.rounds,
         }
         (directory / "results.json").write_text(json.dumps(everything, indent=1) + "\n")
         with (directory / "results.csv").open("w", newline="") as file:
@@ -196,6 +198,8 @@ class Report:
             lines += table([{head: getattr(row, name) for name, head in used(here).items()} for row in here])
         if self.soaks:
             lines += ["", f"## Mixed load over {soak.CONNECTIONS} connections", "", *table(self.soaks)]
+        if self.mails:
+            lines += ["", "## Mails that wait", "", *table(self.mails), "", *table(self.beside_mails)]
         lines += ["", "## Cases", ""]
         lines += [f"- `{case.name}`: {case.about}" for case in CASES]
         return "\n".join(lines) + "\n"

@@ -104,8 +104,16 @@ class Server:
 
     def resident_kib(self) -> int:
         """RSS."""
+        return self.memory("VmRSS")
+
+    def most_resident_kib(self) -> int:
+        """The largest RSS so far."""
+        return self.memory("VmHWM")
+
+    def memory(self, name: str) -> int:
+        """One of the system's figures, in KiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[1])
+        return int(re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)[1])
 
     def cut_log(self) -> None:
         """Throw away what was logged: there is a line a request."""

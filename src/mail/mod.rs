@@ -5,6 +5,7 @@
 //! same.
 
 pub mod address;
+mod bounded;
 pub mod delivery;
 pub mod message;
 pub mod outbox;

@@ -7,10 +7,14 @@ use anyhow::Context;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::response::Response;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Mailbox;
+use super::bounded::Bounded;
 use super::message::Message;
 use crate::config::{Encryption, MailSettings};
 
@@ -76,22 +80,23 @@ impl Relay {
         // What goes wrong before the message is spoken of isn't the message's fault.
         let mut connection = match self.connection().await {
             Ok(connection) => connection,
-            Err(error) => return Said::NotNow(words(&error)),
+            Err(words) => return Said::NotNow(words),
         };
-        match connection.send(&message.envelope, &message.bytes).await {
+        match hand_over(&mut connection, message).await {
             Ok(response) => {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
                 let lines: Vec<&str> = response.message().collect();
                 Said::Yes(format!("{} {}", response.code(), lines.join(" ")))
             }
-            // A server that can't take addresses or texts in other scripts won't learn it.
-            Err(error) if error.is_permanent() || error.is_client() => Said::Never(words(&error)),
-            Err(error) => Said::NotNow(words(&error)),
+            Err(failure) => {
+                self.part(connection);
+                failure
+            }
         }
     }
 
     /// A connection that is logged in: one that was used before, if it is still good.
-    async fn connection(&self) -> Result<AsyncSmtpConnection, Error> {
+    async fn connection(&self) -> Result<AsyncSmtpConnection, String> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(mut connection) = idle {
             if timeout(self.settings.timeout, connection.test_connected()).await == Ok(true) {
@@ -99,16 +104,22 @@ impl Relay {
             }
             self.rest(); // nor are the others good
         }
-        self.connect().await
+        self.connect().await.map_err(|error| words(&*error))
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
-        let MailSettings { host, port, username, password, encryption, timeout, .. } = &self.settings;
-        let from_start = self.tls.clone().filter(|_| *encryption == Encryption::Tls);
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Box<dyn std::error::Error + Send + Sync>> {
+        let MailSettings { host, port, username, password, encryption, timeout: limit, .. } = &self.settings;
         let server = (host.as_str(), *port);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(server, Some(*timeout), &self.hello, from_start, None)
-                .await?;
+        let mut connection = match &self.tls {
+            Some(tls) if *encryption == Encryption::Tls => {
+                let tls = Some(tls.clone());
+                AsyncSmtpConnection::connect_tokio1(server, Some(*limit), &self.hello, tls, None).await?
+            }
+            _ => {
+                let stream = Box::new(Bounded::new(timeout(*limit, TcpStream::connect(server)).await??));
+                AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?
+            }
+        };
         if let (Encryption::StartTls, Some(tls)) = (encryption, &self.tls) {
             connection.starttls(tls.clone(), &self.hello).await?;
         }
@@ -122,10 +133,14 @@ impl Relay {
     /// Say goodbye on the connections that nobody uses. Nobody waits for the answers.
     pub fn rest(&self) {
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        for mut connection in idle {
-            let limit = self.settings.timeout;
-            tokio::spawn(async move { timeout(limit, connection.quit()).await.is_ok() });
+        for connection in idle {
+            self.part(connection);
         }
+    }
+
+    fn part(&self, mut connection: AsyncSmtpConnection) {
+        let limit = self.settings.timeout;
+        tokio::spawn(async move { timeout(limit, connection.quit()).await.is_ok() });
     }
 
     /// A server's words without the secrets that it may repeat, in one line.
@@ -141,6 +156,28 @@ impl Relay {
     }
 }
 
+/// Hand a message over, step by step: lettre's `send` ends a connection on which a step failed, and waits for the answer to
+/// that before it tells.
+async fn hand_over(connection: &mut AsyncSmtpConnection, message: &Message) -> Result<Response, Said> {
+    let failed = |error: Error| {
+        if error.is_permanent() { Said::Never(words(&error)) } else { Said::NotNow(words(&error)) }
+    };
+    let (mut parameters, envelope) = (Vec::new(), &message.envelope);
+    if envelope.from().into_iter().chain(envelope.to()).any(|address| !address.to_string().is_ascii()) {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            // Nor will it learn it.
+            return Err(Said::Never("The SMTP server does not take addresses in other scripts.".to_owned()));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    connection.command(Mail::new(envelope.from().cloned(), parameters)).await.map_err(failed)?;
+    for recipient in envelope.to() {
+        connection.command(Rcpt::new(recipient.clone(), Vec::new())).await.map_err(failed)?;
+    }
+    connection.command(Data).await.map_err(failed)?;
+    connection.message(&message.bytes).await.map_err(failed)
+}
+
 fn tls(settings: &MailSettings) -> anyhow::Result<TlsParameters> {
     let mut builder = TlsParameters::builder(settings.host.clone());
     if let Some(file) = &settings.root_cert {
@@ -152,9 +189,9 @@ fn tls(settings: &MailSettings) -> anyhow::Result<TlsParameters> {
 }
 
 /// An error with what caused it, as the one who runs the server has to know it.
-fn words(error: &Error) -> String {
+fn words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         let cause_words = cause.to_string();
         if !words.contains(&cause_words) {

@@ -9,25 +9,29 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{INVITATION, Program, Smtp, Taken, database_of, empty_database};
+use crate::support::{INVITATION, Program, Smtp, Taken, Welcome, database_of, empty_database};
+
+/// The superuser's token.
+pub const KEY: &str = "the-token-of-the-tests-of-mail";
 
 /// The environment of a server with a database of its own, that sends through `smtp`.
-async fn environment(smtp: &Smtp) -> Vec<(&'static str, String)> {
+pub async fn environment(smtp: &Smtp) -> Vec<(&'static str, String)> {
     let mut environment = empty_database().await;
-    environment.push(("AUTHENTIK_BOOTSTRAP_TOKEN", "admin".to_owned()));
+    environment.push(("AUTHENTIK_BOOTSTRAP_TOKEN", KEY.to_owned()));
     environment.extend(smtp.environment());
     environment
 }
 
-fn call(server: &Program, method: &str, path: &str, body: &Value, expected: u16) -> Value {
+/// What is answered to a request that has to have this status.
+pub fn call(server: &Program, method: &str, path: &str, body: &Value, expected: u16) -> Value {
     let path = if path.starts_with("/api") { path.to_owned() } else { format!("/api/v3{path}") };
-    let (status, answer) = server.request(method, &path, "admin", &body.to_string()).unwrap();
+    let (status, answer) = server.request(method, &path, KEY, &body.to_string()).unwrap();
     assert_eq!(status, expected, "{method} {path}: {answer}");
     serde_json::from_str(&answer).unwrap_or_default()
 }
 
 /// The path of an invitation.
-fn invitation(server: &Program) -> String {
+pub fn invitation(server: &Program) -> String {
     let flow = json!({ "name": "Enroll", "slug": "enroll", "title": "Welcome", "designation": "enrollment" });
     let flow = call(server, "POST", "/flows/instances/", &flow, 201);
     let body = json!({ "name": "welcome", "flow": flow["pk"], "expires": "2100-01-01T00:00:00Z" });
@@ -38,12 +42,13 @@ fn send(server: &Program, path: &str, addresses: &[String]) {
     call(server, "POST", &format!("{path}send_email/"), &json!({ "email_addresses": addresses }), 204);
 }
 
-fn addresses(names: &[&str]) -> Vec<String> {
+/// Addresses with these names.
+pub fn addresses(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("{name}@example.org")).collect()
 }
 
 /// The messages of an invitation by address, once none of them waits any more.
-fn settled(server: &Program, path: &str) -> BTreeMap<String, Value> {
+pub fn settled(server: &Program, path: &str) -> BTreeMap<String, Value> {
     let started = Instant::now();
     loop {
         let messages = call(server, "GET", &format!("{path}messages/"), &json!({}), 200);
@@ -58,7 +63,8 @@ fn settled(server: &Program, path: &str) -> BTreeMap<String, Value> {
     }
 }
 
-fn key_of(path: &str) -> String {
+/// The key of the invitation at a path.
+pub fn key_of(path: &str) -> String {
     path.trim_end_matches('/').rsplit('/').next().unwrap().to_owned()
 }
 
@@ -123,7 +129,19 @@ async fn every_mail_arrives_or_is_dead_with_the_reason() {
     environment.push(("AUTHENTIK_STAGES__EMAIL_ATTEMPTS", "3".to_owned()));
     let server = Program::serve(&environment);
     let path = invitation(&server);
-    let bad = addresses(&["stalled", "refused", "busy", "dropped", "deaf", "always"]);
+    let bad = addresses(&[
+        "stalled",
+        "refused",
+        "busy",
+        "dropped",
+        "deaf",
+        "always",
+        "late",
+        "mute",
+        "endless",
+        "leaving-1",
+        "leaving-2",
+    ]);
     send(&server, &path, &bad);
     let started = Instant::now();
     send(&server, &path, &addresses(&["good"]));
@@ -141,22 +159,56 @@ async fn every_mail_arrives_or_is_dead_with_the_reason() {
         (message["state"].as_str().unwrap(), message["attempts"].as_i64().unwrap(), reply)
     };
     assert_eq!(told("good"), ("sent", 1, "250 2.0.0 taken".to_owned()));
-    for name in ["busy", "dropped", "deaf", "stalled"] {
+    for name in ["busy", "dropped", "deaf", "stalled", "late", "endless"] {
         assert_eq!(told(name), ("sent", 2, "250 2.0.0 taken".to_owned()), "{name}");
     }
-    let (state, attempts, reply) = told("refused");
-    assert!((state, attempts) == ("dead", 1) && reply.contains("nobody here"), "{reply}");
+    for name in ["refused", "mute"] {
+        let (state, attempts, reply) = told(name);
+        assert!(
+            (state, attempts) == ("dead", 1) && reply.contains("nobody here"),
+            "{name}: {state} {attempts} {reply}"
+        );
+    }
     let (state, attempts, reply) = told("always");
     assert!((state, attempts) == ("dead", 3) && reply.contains("not now"), "{state} {attempts} {reply}");
 
     let taken = smtp.taken();
-    for name in ["good", "busy", "dropped", "stalled"] {
+    for name in ["good", "busy", "dropped", "stalled", "late", "endless", "leaving-1", "leaving-2"] {
         assert_eq!(count(&taken, &format!("{name}@example.org")), 1, "{name}");
     }
     // The 250 was lost: nobody can know. The second one has the first one's id.
     let ids: Vec<_> = taken.iter().filter(|message| message.to.starts_with("deaf")).collect();
     assert_eq!(ids.len(), 2);
     assert_eq!(ids[0].header("Message-ID"), ids[1].header("Message-ID"));
+    let (_, most) = server.memory();
+    assert!(most < 100, "an answer without an end takes {most} MB");
+}
+
+/// Whatever a server says before a message is spoken of is not the message's fault.
+#[tokio::test]
+async fn every_mail_arrives_once_whatever_the_first_connections_meet() {
+    let first = [
+        Welcome::Says(""),
+        Welcome::Says("421 4.3.2 too many connections\r\n"),
+        Welcome::Says("554 5.3.2 no service\r\n"),
+        Welcome::Says("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        Welcome::Says("220 test\r\n502 5.5.1 no hello\r\n502 5.5.1 no hello\r\n"),
+        Welcome::Silent,
+        Welcome::Deaf,
+    ];
+    let smtp = Smtp::welcoming(&first);
+    let server = Program::serve(&environment(&smtp).await);
+    let path = invitation(&server);
+    let names: Vec<_> = (0..first.len()).map(|n| format!("good-{n}@example.org")).collect();
+    send(&server, &path, &names);
+    let messages = settled(&server, &path);
+    assert!(messages.values().all(|message| message["state"] == "sent"), "{messages:#?}");
+    let attempts: i64 = messages.values().map(|message| message["attempts"].as_i64().unwrap()).sum();
+    assert!(attempts >= 2 * i64::try_from(first.len()).unwrap(), "each met one of them: {attempts}");
+    let taken = smtp.taken();
+    for name in &names {
+        assert_eq!(count(&taken, name), 1, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -323,13 +323,13 @@ fn the_log_is_json_unless_something_else_is_asked_for(#[case] format: &str, #[ca
 }
 
 /// A collector of traces. It keeps the bodies that it was sent.
-struct Collector {
-    endpoint: String,
+pub struct Collector {
+    pub endpoint: String,
     taken: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Collector {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let taken = Arc::new(Mutex::new(Vec::new()));
@@ -352,7 +352,7 @@ impl Collector {
         Self { endpoint, taken }
     }
 
-    fn has(&self, what: &[u8]) -> bool {
+    pub fn has(&self, what: &[u8]) -> bool {
         contains(&self.taken.lock().unwrap(), what)
     }
 }

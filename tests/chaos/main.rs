@@ -10,13 +10,18 @@
 
 mod database;
 mod ledger;
+mod mail;
 #[path = "../common/process.rs"]
 mod process;
 mod relay;
 mod server;
+#[path = "../api/support/smtp.rs"]
+#[expect(dead_code, reason = "the tests of mail delivery use all of it")]
+mod smtp;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -365,8 +370,15 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
+/// The tests have limits of time, and a directory in common: one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn whatever_happens_to_the_database_nothing_is_lost_and_nobody_is_told_500() {
+    let _alone = alone();
     let seed = number("CHAOS_SEED", u64::from(std::process::id()));
     let time = Duration::from_secs(number("CHAOS_SECONDS", 0));
     println!("CHAOS_SEED={seed}");

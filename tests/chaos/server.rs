@@ -42,6 +42,12 @@ impl Server {
         Self { address, environment, log: directory.join(name), child: Mutex::default() }
     }
 
+    /// The same with more settings.
+    pub fn with(mut self, settings: &[(&'static str, String)]) -> Self {
+        self.environment.extend_from_slice(settings);
+        self
+    }
+
     /// Start it, and wait until it serves.
     pub fn start(&self) {
         let mut command = process::command(&self.environment);
@@ -71,6 +77,12 @@ impl Server {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().rev().take(20).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether it logged one of these.
+    pub fn has_logged(&self, texts: &[&str]) -> bool {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        texts.iter().any(|text| log.contains(text))
     }
 
     /// What it logged of failures of its own.

@@ -10,6 +10,7 @@ mod process;
 mod program;
 mod rows;
 mod samples;
+mod secrets;
 mod seed;
 mod smtp;
 mod statements;
@@ -22,7 +23,7 @@ pub use people::Person;
 pub use program::{Program, database_of, empty_database};
 pub use samples::{as_parameter, flow_set_entry};
 pub use seed::{asked, seed};
-pub use smtp::{Smtp, Taken};
+pub use smtp::{Smtp, Taken, Welcome};
 pub use statements::Statements;
 pub use waiting::HeldCommits;
 

@@ -15,6 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use super::TestApp;
 use super::database;
 use super::process::{self, PATIENCE};
+use super::secrets::Secrets;
 
 /// An environment for the program that names a database without any table.
 pub async fn empty_database() -> Vec<(&'static str, String)> {
@@ -49,12 +50,13 @@ impl TestApp {
     }
 }
 
-/// A running server.
+/// A running server. When it ends, none of the secrets that it has met may be in its log.
 pub struct Program {
     child: Child,
     address: SocketAddr,
     metrics: Option<SocketAddr>,
     output: PathBuf,
+    secrets: Secrets,
 }
 
 impl Program {
@@ -77,8 +79,9 @@ impl Program {
             .stderr(file("stderr"))
             .spawn()
             .unwrap();
-        let mut program =
-            Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), metrics: None, output };
+        let secrets = Secrets::of(environment);
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut program = Self { child, address, metrics: None, output, secrets };
         let serving = program.announced("serving");
         let address = |name: &str| serving[name].as_str().map(|text| text.parse().unwrap());
         program.address = address("address").unwrap();
@@ -126,8 +129,12 @@ impl Program {
     /// # Errors
     /// The server went away.
     pub fn request(&self, method: &str, path: &str, key: &str, body: &str) -> io::Result<(u16, String)> {
-        let (status, _, body) = process::answer(self.ask(method, path, key, body)?)?;
-        Ok((status, body))
+        let (status, _, answer) = process::answer(self.ask(method, path, key, body)?)?;
+        self.secrets.of_request(path, key, body, &answer);
+        if path.contains("/messages/") {
+            assert_eq!(self.secrets.line_of(&answer), None, "the outbox shows a secret");
+        }
+        Ok((status, answer))
     }
 
     /// Send a request on a connection of its own, which is closed if it is dropped before the answer.
@@ -200,5 +207,9 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        if !std::thread::panicking() {
+            let log = self.stderr();
+            assert_eq!(self.secrets.line_of(&log), None, "a secret is in the log");
+        }
     }
 }

@@ -46,6 +46,10 @@ struct State {
 /// - `stalled`: no answer to the first message, for longer than anybody waits.
 /// - `dropped`: the first connection ends in the middle of the message.
 /// - `deaf`: the first message is taken, and the connection ends before the 250.
+/// - `late`: 452 to the first message.
+/// - `mute`: 550 to `RCPT`, and no word after that.
+/// - `endless`: to the first message 200 MB of an answer that has no end.
+/// - `leaving`: 250, and then the connection ends.
 /// - `slow`: 100 ms for a message.
 /// - `rude`: 554 to the message, with the message's own words.
 /// - anything else: 250.
@@ -54,17 +58,37 @@ pub struct Smtp {
     state: Arc<Mutex<State>>,
 }
 
+/// What becomes of a connection before any message.
+#[derive(Debug, Clone, Copy)]
+pub enum Welcome {
+    /// This is said, and the connection ends.
+    Says(&'static str),
+    /// Nothing is said, for longer than anybody waits.
+    Silent,
+    /// The client's hello is not answered.
+    Deaf,
+}
+
 impl Smtp {
     /// Listen on a free port.
     pub fn start() -> Self {
+        Self::welcoming(&[])
+    }
+
+    /// The same, but the first connections are welcomed like this, one each.
+    pub fn welcoming(first: &[Welcome]) -> Self {
+        let mut first = first.to_vec().into_iter();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, state) = (listener.local_addr().unwrap(), Arc::<Mutex<State>>::default());
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 shared.lock().unwrap().connections += 1;
-                let state = Arc::clone(&shared);
-                thread::spawn(move || Session::serve(stream, state));
+                let (state, welcome) = (Arc::clone(&shared), first.next());
+                thread::spawn(move || match welcome {
+                    Some(welcome) => spoil(stream, welcome),
+                    None => Session::serve(stream, state),
+                });
             }
         });
         Self { address, state }
@@ -109,6 +133,17 @@ impl Smtp {
             let lines = self.state.lock().unwrap().lines.clone();
             assert!(started.elapsed() < PATIENCE, "{} messages, dialogue: {lines:#?}", taken.len());
             thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn spoil(mut stream: TcpStream, welcome: Welcome) {
+    match welcome {
+        Welcome::Says(words) => stream.write_all(words.as_bytes()).unwrap(),
+        Welcome::Silent => thread::sleep(PATIENCE),
+        Welcome::Deaf => {
+            stream.write_all(b"220 test\r\n").unwrap();
+            thread::sleep(PATIENCE);
         }
     }
 }
@@ -172,6 +207,11 @@ impl Session {
                     };
                     match (behaviour(&to), times) {
                         ("refused", _) => self.say("550 5.1.1 nobody here")?,
+                        ("mute", _) => {
+                            self.say("550 5.1.1 nobody here")?;
+                            thread::sleep(PATIENCE);
+                            return Err(io::ErrorKind::TimedOut.into());
+                        }
                         ("busy", 1) | ("always", _) => self.say("451 4.3.0 not now")?,
                         _ => self.say("250 ok")?,
                     }
@@ -207,6 +247,13 @@ impl Session {
                 let link = text.split_whitespace().find(|word| word.contains("itoken=")).unwrap().to_owned();
                 return self.say(&format!("554 no such thing as {link}"));
             }
+            ("late", 1) => return self.say("452 4.3.1 no room just now"),
+            ("endless", 1) => {
+                for _ in 0..200 {
+                    self.stream.write_all(&[b'2'; 1 << 20])?;
+                }
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             ("slow", _) => thread::sleep(Duration::from_millis(100)),
             _ => {}
         }
@@ -215,7 +262,8 @@ impl Session {
         if behaviour(to) == "deaf" && times == 1 {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        self.say("250 2.0.0 taken")
+        self.say("250 2.0.0 taken")?;
+        if behaviour(to) == "leaving" { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 }
 

@@ -247,6 +247,43 @@ func TestLife(t *testing.T) {
 	})
 }
 
+func TestMail(t *testing.T) {
+	t.Run("invitation", func(t *testing.T) {
+		request := api.InvitationRequest{Name: unique(), Flow: *api.NewNullableString(&newFlow(t).Pk)}
+		pk := done[*api.Invitation](t)(
+			stages.StagesInvitationInvitationsCreate(admin).InvitationRequest(request).Execute()).Pk
+		t.Cleanup(func() { stages.StagesInvitationInvitationsDestroy(admin, pk).Execute() })
+		address := unique() + "@example.org"
+		send := func(address string) (*http.Response, error) {
+			body := api.NewInvitationSendEmailRequest([]any{address})
+			body.SetTemplate("email/invitation.html")
+			return stages.StagesInvitationInvitationsSendEmailCreate(admin, pk).
+				InvitationSendEmailRequest(*body).Execute()
+		}
+		response, err := send(address)
+		done[any](t)(nil, response, err)
+		equal(t, response.StatusCode, 204)
+		response, err = send("nobody")
+		refused(t, 400, `{"email_addresses":["“nobody” is not a valid email address."]}`)(nil, response, err)
+		if inbox := os.Getenv("INBOX"); inbox != "" && !strings.Contains(arrived(t, inbox, address), "itoken="+pk) {
+			t.Fatal("another mail arrived")
+		}
+	})
+}
+
+// arrived is the mail to an address, once it is there.
+func arrived(t *testing.T, inbox, address string) string {
+	t.Helper()
+	for range 600 {
+		if mail, err := os.ReadFile(inbox + "/" + address); err == nil {
+			return string(mail)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("no mail to %s", address)
+	return ""
+}
+
 // Without a flow, flow_obj is null, which the client takes for impossible. The invitation is there all the same.
 func TestConflict(t *testing.T) {
 	t.Run("invitation", func(t *testing.T) {

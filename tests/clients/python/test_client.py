@@ -5,7 +5,9 @@ A test's name begins with its group of operations, or has it in brackets.
 
 import json
 import os
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import authentik_client as ak
 import pydantic
@@ -55,6 +57,15 @@ def answer(error: pytest.ExceptionInfo) -> dict:
     """The body of an error, which the client must have been able to decode."""
     assert error.value.data is not None or error.value.status == 404
     return json.loads(error.value.body)
+
+
+def arrived(address: str) -> str:
+    """The mail to an address, once it is there."""
+    mail, deadline = Path(os.environ["INBOX"], address), time.monotonic() + 30
+    while not mail.exists():
+        assert time.monotonic() < deadline, f"no mail to {address}"
+        time.sleep(0.05)
+    return mail.read_text()
 
 
 @each_resource
@@ -257,11 +268,13 @@ def test_invitation_of_a_flow(given):
 if RELEASE >= (2026, 5):
 
     def test_invitation_by_mail(given):
-        invitation = given.create(INVITATION, "a")
+        invitation, address = given.create(INVITATION, "a"), f"{given.label('guest')}@example.org"
         send = ak.StagesApi(ADMIN).stages_invitation_invitations_send_email_create_with_http_info
         for more in ({}, {"cc_addresses": ["b@example.org"], "template": "email/invitation.html"}):
-            body = ak.InvitationSendEmailRequest(email_addresses=["a@example.org"], **more)
+            body = ak.InvitationSendEmailRequest(email_addresses=[address], **more)
             assert send(invitation.pk, body).status_code == 204
+        if "INBOX" in os.environ:
+            assert f"itoken={invitation.pk}" in arrived(address)
         with pytest.raises(BadRequestException) as error:
             send(invitation.pk, ak.InvitationSendEmailRequest(email_addresses=["nobody"]))
         assert answer(error) == {"email_addresses": ["“nobody” is not a valid email address."]}

@@ -5,6 +5,9 @@
 
 use std::env::var;
 use std::fmt::Debug;
+use std::fs::read_to_string;
+use std::thread::sleep;
+use std::time::Duration;
 
 use authentik_client::apis::configuration::Configuration;
 use authentik_client::apis::{Error, admin_api::*, core_api::*, flows_api::*, root_api::*, stages_api::*};
@@ -200,6 +203,32 @@ async fn invitation_without_flow() {
             assert!(error.to_string().contains("invalid type: null, expected struct Flow"), "{error}");
         }
         other => panic!("{other:?}"),
+    }
+    stages_invitation_invitations_destroy(admin, pk).await.unwrap();
+    flows_instances_destroy(admin, &flow.slug).await.unwrap();
+}
+
+#[tokio::test]
+async fn invitation_by_mail() {
+    let admin = &admin();
+    let flow = new_flow().await;
+    let request = InvitationRequest { flow: Some(Some(flow.pk)), ..InvitationRequest::new(unique()) };
+    let pk = &stages_invitation_invitations_create(admin, request).await.unwrap().pk.to_string();
+    let address = format!("{}@example.org", unique());
+    let to = |address: &str| InvitationSendEmailRequest {
+        template: Some("email/invitation.html".to_owned()),
+        ..InvitationSendEmailRequest::new(vec![address.into()])
+    };
+    stages_invitation_invitations_send_email_create(admin, pk, to(&address)).await.unwrap();
+    let refused = stages_invitation_invitations_send_email_create(admin, pk, to("nobody")).await;
+    let error = r#"{"email_addresses":["“nobody” is not a valid email address."]}"#;
+    assert_eq!(refusal(refused), (400, error.to_owned()));
+    if let Ok(inbox) = var("INBOX") {
+        let mail = (0..600).find_map(|_| {
+            sleep(Duration::from_millis(50));
+            read_to_string(format!("{inbox}/{address}")).ok()
+        });
+        assert!(mail.expect("no mail").contains(&format!("itoken={pk}")));
     }
     stages_invitation_invitations_destroy(admin, pk).await.unwrap();
     flows_instances_destroy(admin, &flow.slug).await.unwrap();

@@ -3,19 +3,12 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
-import {
-    AdminApi,
-    Configuration,
-    CoreApi,
-    FlowsApi,
-    ResponseError,
-    RootApi,
-    StagesApi,
-} from "@goauthentik/api";
-
-const { BASE, TOKEN, PLAIN_TOKEN } = process.env;
+const { BASE, TOKEN, PLAIN_TOKEN, INBOX, API = "@goauthentik/api" } = process.env;
+const { AdminApi, Configuration, CoreApi, FlowsApi, ResponseError, RootApi, StagesApi } = await import(API);
 
 function client(Api, accessToken) {
     return new Api(new Configuration({ basePath: `${BASE}/api/v3`, accessToken }));
@@ -38,6 +31,16 @@ async function refusal(promise) {
 
 function assertHolds(got, expected) {
     assert.deepEqual(Object.fromEntries(Object.keys(expected).map((key) => [key, got[key]])), expected);
+}
+
+// The mail to an address, once it is there.
+async function arrived(address) {
+    for (let tries = 0; tries < 600; tries += 1) {
+        const mail = await readFile(`${INBOX}/${address}`, "utf8").catch(() => null);
+        if (mail) return mail;
+        await sleep(50);
+    }
+    return assert.fail(`no mail to ${address}`);
 }
 
 async function newFlow(t) {
@@ -147,6 +150,23 @@ test("invitation of a flow", async (t) => {
     const patchedInvitationRequest = { flow: null };
     const patch = { inviteUuid: invitation.pk, patchedInvitationRequest };
     assert.equal((await stages.stagesInvitationInvitationsPartialUpdate(patch)).flowObj, null);
+});
+
+test("invitation by mail", async (t) => {
+    const flow = await newFlow(t);
+    const invitationRequest = { name: unique(), flow: flow.pk };
+    const { pk } = await stages.stagesInvitationInvitationsCreate({ invitationRequest });
+    t.after(() => stages.stagesInvitationInvitationsDestroy({ inviteUuid: pk }));
+    const address = `${unique()}@example.org`;
+    const send = (emailAddresses) =>
+        stages.stagesInvitationInvitationsSendEmailCreate({
+            inviteUuid: pk,
+            invitationSendEmailRequest: { emailAddresses, template: "email/invitation.html" },
+        });
+    assert.equal(await send([address]), undefined);
+    const error = { email_addresses: ["“nobody” is not a valid email address."] };
+    assert.deepEqual(await refusal(send(["nobody"])), [400, error]);
+    if (INBOX) assert.ok((await arrived(address)).includes(`itoken=${pk}`));
 });
 
 test("flow", async (t) => {
