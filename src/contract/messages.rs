@@ -54,6 +54,12 @@ pub fn invalid_template(value: &str) -> String {
 }
 /// The row that this one refers to, or that refers to it, changed under the request.
 pub const CHANGED_MEANWHILE: &str = "The object was changed by another request at the same time. Try again.";
+/// What is there isn't what a conditional request goes by.
+pub const OTHER_STATE: &str = "The object is not in the state that If-Match or If-None-Match asks for. Nothing was changed; read it again.";
+/// Neither `*` nor a list of entity tags.
+pub fn not_entity_tags(header: &str) -> String {
+    format!("{header} is not a list of entity tags.")
+}
 /// The role that ak-stages has in the database lacks a privilege.
 pub fn database_role(sentence: &str) -> String {
     format!("The database role of ak-stages may not do this: {sentence}")
@@ -116,6 +122,17 @@ pub const NO_PUBLIC_URL: &str =
 /// The tables of our own beside authentik's.
 pub const NO_EXTENSIONS: &str =
     "The database lacks the tables for mail. `ak-stages extensions` prints the SQL that makes them.";
+/// The table of our own for idempotency keys.
+pub const NO_IDEMPOTENCY: &str =
+    "The database lacks the table for idempotency keys. `ak-stages extensions` prints the SQL that makes it.";
+/// An `Idempotency-Key` that isn't one.
+pub const NOT_A_KEY: &str = "Idempotency-Key has to be one of 1 to 255 visible ASCII characters.";
+/// The first request with an `Idempotency-Key` isn't answered yet.
+pub const KEY_IN_USE: &str = "A request with this Idempotency-Key is being served. Try again.";
+/// The same `Idempotency-Key` on another request.
+pub const KEY_REUSED: &str = "This Idempotency-Key was used for another request.";
+/// A parameter that says whether.
+pub const TRUE_OR_FALSE: &str = "Must be true or false.";
 /// A path of authentik's that isn't served here.
 pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
 /// The database can't be reached.

@@ -15,7 +15,7 @@ use crate::authentik::Origin;
 use crate::contract::paths;
 use crate::db::time_limit::TIME_LIMIT;
 use crate::error::ApiError;
-use crate::views::{Call, Committing};
+use crate::views::{Call, Committing, Effects};
 
 /// Take a request apart. Where a segment can't be a parameter, authentik's router would not have found the route.
 ///
@@ -43,6 +43,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
         body: Ok(Bytes::new()),
         room: None,
         committing: Committing::default(),
+        effects: Effects::default(),
         deadline,
     };
     super::body::read(&mut call, body).await?;

@@ -17,7 +17,7 @@ use tower_http::compression::CompressionLayer;
 
 use super::receive::receive;
 use super::throttle::Throttle;
-use super::{browser, health, trusted_proxies, unread};
+use super::{browser, conditional, health, trusted_proxies, unread};
 use crate::app::App;
 use crate::config::Rate;
 use crate::contract::{API_PREFIX, paths};
@@ -50,6 +50,8 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), log_request))
         // Around all that may read a body.
         .layer(middleware::from_fn(unread::close))
+        // Around compression, which makes another form of an answer with a tag of its own.
+        .layer(middleware::from_fn(conditional::answer))
         // Compresses what everything below answers.
         .layer(CompressionLayer::new())
         // Closest to the views: a panic there is an answer for everything above.
@@ -156,6 +158,9 @@ impl IntoResponse for Answer {
         headers.remove(header::CONTENT_TYPE);
         if let Some(content_type) = self.content_type {
             headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        if let Some(etag) = self.etag {
+            headers.insert(header::ETAG, etag);
         }
         headers.extend(self.headers);
         response

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::transaction::Committing;
+use super::{Committing, Effects};
 use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::authentik::Origin;
@@ -43,6 +43,8 @@ pub struct Call {
     pub room: Option<OwnedSemaphorePermit>,
     /// Whether it may have changed something already.
     pub committing: Committing,
+    /// What it does to flows.
+    pub effects: Effects,
     /// When the request is given up.
     pub deadline: Instant,
 }

@@ -10,10 +10,12 @@ use drf::permission::Permission;
 use tokio::time::{Instant, timeout_at};
 
 use super::action::{Action, ApiView, Request, Run};
+use super::idempotency::Repeatable;
 use super::lookup::find;
+use super::precondition::Precondition;
 use super::recall::{Recall, Whole};
 use super::transaction::{Begins, Transaction};
-use super::{Answer, Call, Context, Resource};
+use super::{Answer, Call, Context, Resource, dry_run};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::authentik::Trace;
@@ -135,7 +137,7 @@ async fn answered<R: Resource>(
     {
         return Ok((None, answer));
     }
-    let mut transaction = Transaction::begin(&app.database, begins(&app, action), anew).await?;
+    let mut transaction = Transaction::begin(&app.database, begins(call, action), anew).await?;
     let answer = match transaction.server() {
         Some(server) if effect == Effect::Reads => {
             let mut recall = Recall::new(&app.memory, server, whole.as_ref());
@@ -150,13 +152,11 @@ async fn answered<R: Resource>(
 }
 
 /// When the transaction of an action begins. Without one, there is `OPTIONS` or a 405 to answer.
-fn begins<R: Resource>(app: &App, action: Option<&Action<R>>) -> Begins {
+fn begins<R: Resource>(call: &Call, action: Option<&Action<R>>) -> Begins {
+    let is_own = !call.app.database.layout.is_attached();
+    let is_more = dry_run::is_named(&call.query) || Repeatable::is_named(&call.headers);
     match action {
-        Some(Action { run: Run::Create(_), .. })
-            if R::INSERT_IS_ALL && !app.database.layout.is_attached() =>
-        {
-            Begins::Later
-        }
+        Some(Action { run: Run::Create(_), .. }) if R::INSERT_IS_ALL && is_own && !is_more => Begins::Later,
         Some(action) if action.declared.effect == Effect::Writes => Begins::AtOnce,
         _ => Begins::Never,
     }
@@ -200,7 +200,27 @@ async fn directly<R: Resource>(
         }
         caller => caller?,
     };
-    run::<R>(call, route, action, caller.as_ref(), None, transaction).await
+    let (Some(caller), Some(action)) = (&caller, action) else {
+        return run::<R>(call, route, action, caller.as_ref(), None, transaction).await;
+    };
+    let is_dry = dry_run::is_asked(&call.query, &action.declared)?;
+    // A dry run does nothing that could be done twice.
+    let repeatable = if is_dry { None } else { Repeatable::of(call, &action.declared, caller)? };
+    if let Some(repeatable) = &repeatable
+        && let Some(answer) = repeatable.recall(transaction.parts().0).await?
+    {
+        telemetry::asked_by(caller.id);
+        return Ok(answer);
+    }
+    let answer = run::<R>(call, route, Some(action), Some(caller), None, transaction).await?;
+    if let Some(repeatable) = &repeatable {
+        repeatable.keep(transaction.parts().0, &answer).await?;
+    }
+    if !is_dry {
+        return Ok(answer);
+    }
+    transaction.only_try();
+    Ok(call.effects.shown_on(answer))
 }
 
 /// A read, with what earlier ones found.
@@ -262,7 +282,10 @@ async fn run<R: Resource>(
         if let Some(codename) = &codename {
             require_on(connection, caller, codename, &found).await?;
         }
-        row = Some(found);
+        row = Some(match Precondition::of(&call.headers, declared)? {
+            Some(precondition) => precondition.judge(context(call, caller), connection, &found).await?,
+            None => found,
+        });
     } else if let Some(codename) = &codename {
         caller.require(&R::DECLARATION.model, codename)?;
     }
@@ -286,10 +309,25 @@ async fn run<R: Resource>(
     let headers = &call.headers;
     let (connection, after_commit, later) = transaction.parts_to_begin(&call.committing);
     let request = Request { context, connection, body, draft, headers, own_key, recall, later, after_commit };
-    match (&action.run, row) {
-        (Run::List(run) | Run::Create(run), _) => run(request).await,
-        (Run::Object(run), Some(row)) => run(request, row).await,
-        (Run::Object(_), None) => Err(anyhow::anyhow!("an action on one object without an object").into()),
+    let answer = match (&action.run, row) {
+        (Run::List(run) | Run::Create(run), _) => run(request).await?,
+        (Run::Object(run), Some(row)) => run(request, row).await?,
+        (Run::Object(_), None) => {
+            return Err(anyhow::anyhow!("an action on one object without an object").into());
+        }
+    };
+    Ok(if shows_state::<R>(declared) { answer.tagged() } else { answer })
+}
+
+/// Whether an action's answer is what a GET of its path, or of the object that it made, shows now.
+fn shows_state<R: Resource>(declared: &drf::Action) -> bool {
+    let reads = declared.effect == Effect::Reads;
+    match declared.success {
+        Success::Object | Success::Created => {
+            reads || (declared.route.url_path.is_empty() && R::ANSWERS_WRITES_AS_READS)
+        }
+        Success::Page | Success::One(_) | Success::Many(_) => reads,
+        Success::NoContent | Success::Queued(_) | Success::Empty | Success::Document(_) => false,
     }
 }
 
@@ -303,7 +341,7 @@ fn own_key(target: &str, route: Route) -> &str {
 fn context<'a>(call: &'a Call, caller: &'a Caller) -> Context<'a> {
     let app = &call.app;
     let trace = Trace::new(&app.database.layout, caller, &call.origin, &app.clock, &app.ids);
-    Context { app, caller, query: &call.query, trace, seen: None }
+    Context { app, caller, query: &call.query, trace, seen: None, effects: &call.effects }
 }
 
 /// The permission on every object or on this one, or its ownership.

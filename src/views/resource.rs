@@ -17,8 +17,8 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use validator::Validate;
 
-use super::Action;
 use super::used_by::Relation;
+use super::{Action, Effects};
 use crate::app::App;
 use crate::auth::{Caller, Gift, Lack, Scope};
 use crate::authentik::{Change, FlowPart, Trace, Written};
@@ -46,6 +46,8 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     /// Whether the INSERT of a new one, with what goes [`Self::beside`] it, is all that is written, but for authentik's traces:
     /// then it commits itself.
     const INSERT_IS_ALL: bool = false;
+    /// Whether the answer to a write shows the object as a read does, and so has its tag.
+    const ANSWERS_WRITES_AS_READS: bool = true;
     /// Whether authentik's database role for us is to be granted what writing it takes.
     const WRITING_IS_GRANTED: bool = true;
 
@@ -174,6 +176,8 @@ pub struct Context<'a> {
     pub trace: Trace<'a>,
     /// Where statements of a read leave their snapshots.
     pub seen: Option<&'a Seen>,
+    /// Where it is told what a write does to flows.
+    pub effects: &'a Effects,
 }
 
 impl Context<'_> {

@@ -103,6 +103,7 @@ pub struct Transaction {
     begins: Begins,
     connection: Pooled,
     after_commit: AfterCommit,
+    is_tried: bool,
 }
 
 impl Transaction {
@@ -120,7 +121,7 @@ impl Transaction {
             }
             taken => taken?,
         };
-        Ok(Self { begins, connection, after_commit: AfterCommit::default() })
+        Ok(Self { begins, connection, after_commit: AfterCommit::default(), is_tried: false })
     }
 
     /// Whether it may write and wasn't begun yet.
@@ -162,17 +163,27 @@ impl Transaction {
         self.connection.retire();
     }
 
+    /// Undo it all in the end, rather than commit.
+    pub fn only_try(&mut self) {
+        self.is_tried = true;
+    }
+
     /// Commit, and do what was put down for afterwards. The commit goes on whatever becomes of the request: neither a
-    /// client that leaves nor the request's time limit stops it halfway.
+    /// client that leaves nor the request's time limit stops it halfway. What was only tried is undone instead, once all
+    /// that a commit checks is checked.
     ///
     /// # Errors
     /// The database refused it, or failed.
     pub async fn commit(self) -> Result<(), ApiError> {
-        let Self { connection, after_commit, .. } = self;
+        let Self { mut connection, after_commit, is_tried, .. } = self;
         if !connection.in_transaction() {
             connection.finish().await?;
             after_commit.run();
             return Ok(());
+        }
+        if is_tried {
+            sqlx::raw_sql("SET CONSTRAINTS ALL IMMEDIATE").execute(&mut *connection).await?;
+            return Ok(()); // dropped, which rolls it back
         }
         let committed = tokio::spawn(telemetry::carried(async move {
             connection.finish().await?;

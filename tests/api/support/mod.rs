@@ -148,11 +148,13 @@ impl TestApp {
 
     /// A digest of every table. Two of them are equal where nothing was written in between.
     pub async fn contents(&self) -> BTreeMap<String, String> {
-        let tables: Vec<String> =
-            sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
-                .fetch_all(&self.pool)
-                .await
-                .unwrap();
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename FROM pg_tables \
+             WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
         let digests = tables.iter().map(|table| {
             format!(
                 "SELECT '{table}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {table} row"

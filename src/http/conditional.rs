@@ -1,0 +1,110 @@
+//! Reads that go by what the client has already (RFC 9110, section 13), and the tags of compressed answers.
+//!
+//! It stands around compression, since only then it is known which of its two forms an answer takes. A client that has
+//! the plain form may go on with it where it would now get the compressed one; the other way it may not be able to read
+//! it. What writes go by is decided where their row is locked.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hyper::body::{Frame, SizeHint};
+
+use crate::error::ApiError;
+use crate::views::entity_tag::{self, Malformed, Named};
+
+/// Answer 304 or 412 to a read where its headers say so, and give what is compressed its own tag.
+pub async fn answer(request: Request<Body>, next: Next) -> Response {
+    let headers = request.headers();
+    let has_conditions =
+        headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH);
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let conditions = (has_conditions && is_read).then(|| headers.clone());
+    let mut response = next.run(request).await;
+    let is_compressed = response.headers().contains_key(header::CONTENT_ENCODING);
+    let Some(plain) = response.headers().get(header::ETAG).filter(|_| is_compressed || conditions.is_some())
+    else {
+        return response;
+    };
+    let plain = plain.clone();
+    let compressed = if is_compressed { entity_tag::compressed(&plain) } else { None };
+    if let Some(compressed) = &compressed {
+        response.headers_mut().insert(header::ETAG, compressed.clone());
+    }
+    match conditions {
+        Some(conditions) if response.status() == StatusCode::OK => {
+            judge(&conditions, compressed.iter().chain([&plain]), response)
+        }
+        _ => response,
+    }
+}
+
+/// The answer, or what is said instead. `known` are its tags in the forms that its client can read, that of the answer
+/// first. A header that can't be read names no tag.
+fn judge<'t>(
+    conditions: &HeaderMap,
+    mut known: impl Iterator<Item = &'t HeaderValue> + Clone,
+    response: Response,
+) -> Response {
+    let holds = match Named::read(conditions, &header::IF_MATCH) {
+        Ok(Some(named)) => known.clone().any(|tag| named.has(tag)),
+        Ok(None) => true,
+        Err(Malformed) => false,
+    };
+    if !holds {
+        return refused(&response);
+    }
+    let named = Named::read(conditions, &header::IF_NONE_MATCH).ok().flatten();
+    match named.and_then(|named| known.find(|tag| named.has_weakly(tag))) {
+        Some(tag) => not_modified(response, tag.clone()),
+        None => response,
+    }
+}
+
+/// 304 with the headers that the answer has, but for what describes its body (RFC 9110, section 15.4.5).
+fn not_modified(mut response: Response, tag: HeaderValue) -> Response {
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.body_mut() = Body::new(NoBody);
+    let headers = response.headers_mut();
+    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LENGTH] {
+        headers.remove(name);
+    }
+    headers.insert(header::ETAG, tag);
+    response
+}
+
+/// The body of a 304. It has no length: that would be said to be the length of the body that isn't sent.
+struct NoBody;
+
+impl HttpBody for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// 412 with the headers that every answer of this path has.
+fn refused(response: &Response) -> Response {
+    let mut refusal = ApiError::PreconditionFailed.into_response();
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        refusal.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    refusal
+}
