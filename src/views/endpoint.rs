@@ -128,10 +128,14 @@ async fn attempt<R: Resource>(
         Ok((Some(transaction), answered?))
     });
     let (transaction, answer) = in_time(&app, deadline, work).await?;
-    if let Some(transaction) = transaction {
-        transaction.commit().await?;
+    let to_come = match transaction {
+        Some(transaction) => transaction.commit().await?,
+        None => None,
+    };
+    match to_come {
+        Some(work) => timeout_at(deadline, work).await.unwrap_or(Err(ApiError::Overloaded)),
+        None => Ok(answer),
     }
-    Ok(answer)
 }
 
 /// The work, unless its time ends before, or the connection that it waits on is given up.
@@ -329,7 +333,7 @@ async fn check_credentials(call: &Call, anew: bool) -> Result<(), ApiError> {
         if let Some(caller) = call.authenticate(transaction.parts().0).await? {
             telemetry::asked_by(caller.id);
         }
-        transaction.commit().await
+        transaction.commit().await.map(drop)
     };
     in_time(&call.app, call.deadline, work).await
 }

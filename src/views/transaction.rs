@@ -4,6 +4,8 @@
 use drf::action::Effect;
 use sqlx::PgConnection;
 
+use super::Answer;
+use super::action::Answering;
 use crate::db::Database;
 use crate::db::pool::Pooled;
 use crate::db::proof::Server;
@@ -12,12 +14,21 @@ use crate::telemetry::{self, metrics};
 
 /// What is to be done once the transaction is committed. If it isn't, none of it is done.
 #[derive(Default)]
-pub struct AfterCommit(Vec<Box<dyn FnOnce() + Send>>);
+pub struct AfterCommit {
+    quick: Vec<Box<dyn FnOnce() + Send>>,
+    answer: Option<Answering<'static>>,
+}
 
 impl AfterCommit {
     /// Do this, too. It must be quick, and can't fail any more.
     pub fn push(&mut self, work: impl FnOnce() + Send + 'static) {
-        self.0.push(Box::new(work));
+        self.quick.push(Box::new(work));
+    }
+
+    /// Answer with what this gives, rather than with what the action did. It may take its time: the request has no
+    /// connection to the database any more.
+    pub fn answer(&mut self, work: impl Future<Output = Result<Answer, ApiError>> + Send + 'static) {
+        self.answer = Some(Box::pin(work));
     }
 }
 
@@ -77,21 +88,22 @@ impl Transaction {
     }
 
     /// Commit, and do what was put down for afterwards. The commit goes on whatever becomes of the request: neither a
-    /// client that leaves nor the request's time limit stops it halfway.
+    /// client that leaves nor the request's time limit stops it halfway. Gives the answer that is still to come, if one is.
     ///
     /// # Errors
     /// The database refused it, or failed.
-    pub async fn commit(self) -> Result<(), ApiError> {
+    pub async fn commit(self) -> Result<Option<Answering<'static>>, ApiError> {
         let Self { connection, after_commit } = self;
         if !connection.in_transaction() {
-            return Ok(connection.finish().await?);
+            connection.finish().await?;
+            return Ok(after_commit.answer);
         }
         let committed = tokio::spawn(telemetry::carried(async move {
             connection.finish().await?;
-            for work in after_commit.0 {
+            for work in after_commit.quick {
                 work();
             }
-            Ok(())
+            Ok(after_commit.answer)
         }));
         committed.await.map_err(anyhow::Error::from)?
     }
