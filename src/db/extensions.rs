@@ -5,15 +5,16 @@ use std::fmt::Write;
 
 use sqlx::PgConnection;
 
-/// What makes them: the migration itself, which leaves alone what is there.
-const SQL: &str = include_str!("../../migrations/0006_mail.sql");
+/// What makes them: the migrations themselves, which leave alone what is there.
+const SQL: [&str; 2] =
+    [include_str!("../../migrations/0006_mail.sql"), include_str!("../../migrations/0007_mail_stage.sql")];
 
 /// The tables.
 const TABLES: [&str; 2] = ["ak_stages.mail", "ak_stages.message"];
 
 /// The SQL that makes the tables, and gives `role`, which is quoted already, what it needs of them.
 pub fn sql(role: Option<&str>) -> String {
-    let mut sql = format!("BEGIN;\n\n{SQL}");
+    let mut sql = format!("BEGIN;\n\n{}", SQL.join("\n"));
     if let Some(role) = role {
         sql.push('\n');
         // `fmt::Write` for a `String` can't fail.
@@ -32,7 +33,7 @@ pub enum Extensions {
     Ready,
     /// A privilege.
     NotGranted,
-    /// A table.
+    /// A table, or a column that came later.
     Missing,
 }
 
@@ -43,7 +44,9 @@ pub enum Extensions {
 pub async fn look(connection: &mut PgConnection) -> sqlx::Result<Extensions> {
     // By the catalogue: a schema that the role may not use hides its tables from `to_regclass`.
     let select = sqlx::query_as(
-        "SELECT count(*) = cardinality($1), coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE') AND \
+        "SELECT count(*) = cardinality($1) AND coalesce(bool_or(EXISTS (SELECT 1 FROM pg_attribute a \
+           WHERE a.attrelid = c.oid AND a.attname = 'stage')), FALSE), \
+         coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE') AND \
            has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') AND \
            has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')), FALSE) \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -57,8 +60,15 @@ pub async fn look(connection: &mut PgConnection) -> sqlx::Result<Extensions> {
     })
 }
 
-/// Whether a statement failed because the tables aren't there: `undefined_table`, `invalid_schema_name`.
+/// Whether a statement failed because the tables aren't there, as they are today: `undefined_table`,
+/// `invalid_schema_name`, and what [`are_old`] says.
 pub fn are_missing(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("42P01" | "3F000"))
+    matches!(code.as_deref(), Some("42P01" | "3F000")) || are_old(error)
+}
+
+/// Whether a statement failed because the tables are those of an earlier version: `undefined_column`.
+pub fn are_old(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.as_deref() == Some("42703")
 }

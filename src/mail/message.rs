@@ -80,6 +80,7 @@ mod tests {
             subject: "Grüße".to_owned(),
             html: "<p>ü</p>".to_owned(),
             plain: "ü\n".to_owned(),
+            stage: None,
             usable: true,
         }
     }

@@ -85,14 +85,6 @@ pub fn full_name(name: &str) -> &str {
     if name == SHORT_NAME.0 { SHORT_NAME.1 } else { name }
 }
 
-/// The code of a language, as HTML spells it.
-fn code(locale: Locale) -> &'static str {
-    match locale {
-        Locale::English => "en",
-        Locale::German => "de",
-    }
-}
-
 fn language(locale: Locale) -> Result<Language, Refused> {
     let text = match locale {
         Locale::English => include_str!("../../assets/mail/en.json"),
@@ -128,7 +120,7 @@ pub fn render(
     let (html, plain) = if sources.get(name).is_some() {
         custom(&environment, name, sources, &values)?
     } else if templates::built_in(release).any(|(built_in, _)| built_in == name) {
-        built_in(&environment, name, &language, code(locale), values)?
+        built_in(&environment, name, &language, locale.code(), values)?
     } else {
         return Err(Refused::Unknown);
     };
@@ -241,7 +233,7 @@ mod tests {
                 assert!(!text.contains("\n\n\n"), "{name} {part}: {text}");
             }
             assert!(parts.html.starts_with("<!DOCTYPE html>"), "{name}");
-            assert!(parts.html.contains(&format!("lang=\"{}\"", code(locale))), "{name}");
+            assert!(parts.html.contains(&format!("lang=\"{}\"", locale.code())), "{name}");
         }
     }
 

@@ -29,6 +29,7 @@ mod invitations;
 mod laws;
 mod mail;
 mod mail_delivery;
+mod mail_stages;
 mod memory;
 mod needs;
 mod one_connection;
