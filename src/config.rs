@@ -154,7 +154,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "AUTHENTIK_STAGES__EMAIL_LOCALE",
         "en",
-        "`en` or `de`: the language of the built-in email templates",
+        "`en` or `de`: the language of the built-in email templates for those who ask for none",
     ),
     setting(
         "AUTHENTIK_STAGES__EMAIL_RETRY",

@@ -184,7 +184,7 @@ async fn send_email(mut request: Request<'_>, invitation: Invitation) -> Result<
         .bind(flow)
         .fetch_one(&mut *request.connection)
         .await?;
-    let parts = asked.render(app, &invitation, public_url, &slug)?;
+    let parts = asked.render(&request, &invitation, public_url, &slug)?;
     let mail = asked.mail(&request, &invitation, parts);
     refuse_too_many(request.connection, &mail, app).await?;
     outbox::queue(request.connection, &mail).await.map_err(unless_missing)?;
@@ -333,7 +333,7 @@ impl Asked {
     /// What the mail says.
     fn render(
         &self,
-        app: &App,
+        request: &Request<'_>,
         invitation: &Invitation,
         public_url: &PublicUrl,
         slug: &str,
@@ -345,7 +345,8 @@ impl Asked {
             host: public_url.host(),
             context: self.context.clone(),
         };
-        let (release, locale) = (app.database.layout.release(), app.settings.mail.locale);
+        let app = request.context.app;
+        let (release, locale) = (app.database.layout.release(), request.locale());
         let rendered = template::render(&self.template, &app.templates.sources(), release, locale, subject);
         rendered.map_err(|refused| {
             let sentence = match refused {
