@@ -173,6 +173,11 @@ pub const SETTINGS: &[Setting] = &[
         "mails that a user sends within a day, at most; `0` is for any number",
     ),
     setting(
+        "AUTHENTIK_STAGES__EMAIL_TESTS",
+        "30/hour",
+        "how often a user may let a server test an SMTP server: a number a `second`, `minute`, `hour` or `day`",
+    ),
+    setting(
         "AUTHENTIK_STAGES__POOL_SIZE",
         "10",
         "connections to PostgreSQL for requests, at most; three more are for start, readiness and mail, and one to hear of \

@@ -1,10 +1,13 @@
-//! `ak-stages mail`: what became of mails, and what they say.
+//! `ak-stages mail`: what became of mails, what they say, and whether they would be sent.
+
+mod test;
 
 use anyhow::{Context, bail, ensure};
 use clap::Subcommand;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use self::test::Test;
 use super::stdout::print;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -45,6 +48,8 @@ pub enum Mail {
         #[arg(long)]
         text: bool,
     },
+    /// Send a test mail as others are sent, and show each step
+    Test(Test),
     /// Delete mails of which nothing waits any more, with their texts
     Purge {
         /// How old they have to be, such as days=30
@@ -61,6 +66,9 @@ impl Mail {
     pub async fn run(self, settings: &Settings) -> anyhow::Result<()> {
         if let Self::Preview { template, text } = &self {
             return print(&preview(settings, template, *text).await?);
+        }
+        if let Self::Test(test) = self {
+            return test.run(settings).await;
         }
         let server = Server::join(&settings.database).await?;
         let database = super::open(&server, settings).await?;
@@ -92,7 +100,7 @@ impl Mail {
                 ensure!(outbox::retry(connection, message).await?, messages::NOT_FAILED);
                 Ok(String::new())
             }
-            Self::Preview { .. } => Ok(String::new()), // handled above: it takes no database
+            Self::Preview { .. } | Self::Test(_) => Ok(String::new()), // handled above: they take no outbox
             Self::Purge { older_than } => {
                 let age = parse_timedelta(&older_than)
                     .with_context(|| format!("{older_than}: must be a duration such as days=30"))?;

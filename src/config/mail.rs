@@ -6,7 +6,7 @@ use std::time::Duration;
 use drf::negotiation;
 
 use super::smtp::{Hosts, SmtpServer};
-use super::{Source, seconds};
+use super::{Rate, Source, rate, seconds};
 
 /// The languages of the built-in templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,8 @@ pub struct MailSettings {
     pub per_recipient: u32,
     /// Messages that a user sends within a day, likewise.
     pub per_sender: u32,
+    /// Tests of SMTP servers that a user may ask for.
+    pub tests: Rate,
 }
 
 impl MailSettings {
@@ -135,6 +137,11 @@ impl MailSettings {
             )?,
             per_recipient: source.parse("AUTHENTIK_STAGES__EMAIL_PER_RECIPIENT", "a number", number)?,
             per_sender: source.parse("AUTHENTIK_STAGES__EMAIL_PER_SENDER", "a number", number)?,
+            tests: source.parse(
+                "AUTHENTIK_STAGES__EMAIL_TESTS",
+                "a number of tests a period, such as 30/hour",
+                rate,
+            )?,
         })
     }
 }

@@ -16,6 +16,7 @@ pub mod steps;
 pub mod template;
 mod tls;
 mod token;
+pub mod trial;
 
 pub use address::Mailbox;
 pub use smtp::Relays;

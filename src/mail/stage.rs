@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{FromRow, PgExecutor};
+use sqlx::{FromRow, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::Mailbox;
@@ -53,6 +53,18 @@ impl StageSmtp {
         let select = "SELECT use_global_settings, host, port, username, password, use_tls, use_ssl, timeout, \
              from_address FROM authentik_stages_email_emailstage WHERE stage_ptr_id = $1";
         sqlx::query_as(select).bind(key).fetch_optional(executor).await
+    }
+
+    /// The settings of the stage with this name, if there is one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn named(pool: &PgPool, name: &str) -> sqlx::Result<Option<Self>> {
+        let select = sqlx::query_scalar("SELECT stage_uuid FROM authentik_flows_stage WHERE name = $1");
+        match select.bind(name).fetch_optional(pool).await? {
+            Some(key) => Self::find(pool, key).await,
+            None => Ok(None),
+        }
     }
 
     /// The server that they stand for.

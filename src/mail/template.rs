@@ -27,6 +27,9 @@ const LAYOUT: [(&str, &str); 2] = [
 /// The name of a built-in template that authentik's document gives for one that a request doesn't name.
 const SHORT_NAME: (&str, &str) = ("invitation", "email/invitation.html");
 
+/// The words of a mail that tests an SMTP server. No release has a template of this name, so no request can ask for it.
+const TEST: &str = "test";
+
 /// One language of the built-in templates.
 #[derive(Deserialize)]
 struct Language {
@@ -128,6 +131,18 @@ pub fn render(
         return Err(Refused::Broken(format!("the mail has more than {MAX_PART} bytes")));
     }
     Ok(Parts { subject: invited, html, plain })
+}
+
+/// What a mail says that tests an SMTP server.
+///
+/// # Errors
+/// The built-in words are wrong.
+pub fn of_a_test(locale: Locale, host: &str) -> Result<Parts, Refused> {
+    let language = language(locale)?;
+    let subject = language.templates.get(TEST).ok_or(Refused::Unknown)?.title.clone();
+    let values = Map::from_iter([("host".to_owned(), json!(host))]);
+    let (html, plain) = built_in(&environment(&Sources::default()), TEST, &language, locale.code(), values)?;
+    Ok(Parts { subject, html, plain })
 }
 
 /// What is wrong with the files of the template directory, a sentence each.
@@ -235,6 +250,17 @@ mod tests {
             assert!(parts.html.starts_with("<!DOCTYPE html>"), "{name}");
             assert!(parts.html.contains(&format!("lang=\"{}\"", locale.code())), "{name}");
         }
+    }
+
+    #[rstest]
+    fn a_test_mail_speaks_every_language_and_is_no_template(
+        #[values(Locale::English, Locale::German)] locale: Locale,
+    ) {
+        let parts = of_a_test(locale, "<id>").unwrap();
+        assert!(parts.plain.starts_with(&parts.subject) && parts.plain.contains("<id>"), "{}", parts.plain);
+        assert!(parts.html.contains("&lt;id&gt;") && !parts.html.contains("href"), "{}", parts.html);
+        let refused = rendered(TEST, &[], locale, json!({}));
+        assert!(matches!(refused, Err(Refused::Unknown)), "{refused:?}");
     }
 
     #[test]

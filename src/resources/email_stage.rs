@@ -1,5 +1,7 @@
 //! Email stages.
 
+mod test;
+
 use drf::action::{Method, Route, Success};
 use drf::field::{DefaultValue, Field, Key};
 use drf::intake::Content;
@@ -104,7 +106,8 @@ impl StageKind for EmailStage {
         ),
     ];
     const KEY: &'static str = "A UUID string identifying this Email Stage.";
-    const EXTRA_ACTIONS: &'static [Action<Stage<Self>>] = &[TEMPLATES];
+    const EXTRA_ACTIONS: &'static [Action<Stage<Self>>] =
+        &[TEMPLATES, test::TEST, test::TEST_UNSAVED];
     type Input = EmailStageInput;
 
     async fn before(app: &App, action: &drf::Action) {

@@ -22,6 +22,9 @@ use crate::db::volume;
 use crate::error::ApiError;
 use crate::telemetry::{self, Refusal, metrics};
 
+/// The name that the key of an object has in the path of an endpoint.
+pub const KEY: &str = "key";
+
 /// What is done with a request for a path.
 pub type Serve = Box<dyn Fn(Call) -> Serving + Send + Sync>;
 /// The answer to come.
@@ -48,7 +51,7 @@ pub fn of_resource<R: Resource>() -> Vec<Endpoint> {
     let endpoint = |route: Route| {
         let since = at::<R>(route).map(|action| action.declared.since).min();
         Endpoint {
-            path: route.path(R::DECLARATION.path, "key"),
+            path: route.path(R::DECLARATION.path, KEY),
             allow: allow(at::<R>(route).map(|action| action.declared.method)),
             serve: Box::new(move |call| {
                 Box::pin(async move {

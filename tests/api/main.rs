@@ -30,6 +30,7 @@ mod laws;
 mod mail;
 mod mail_delivery;
 mod mail_stages;
+mod mail_test;
 mod memory;
 mod needs;
 mod one_connection;
