@@ -16,7 +16,8 @@ use crate::contract::messages;
 use crate::db::{Server, extensions};
 use crate::email_templates::Templates;
 use crate::mail::outbox::{self, Shown, Which};
-use crate::mail::template::{self, Refused, Subject};
+use crate::mail::preview::preview as rendered;
+use crate::mail::template::{self, Refused};
 
 /// Lines of a list.
 const MAX_LISTED: i64 = 1000;
@@ -115,17 +116,8 @@ impl Mail {
 async fn preview(settings: &Settings, name: &str, text: bool) -> anyhow::Result<String> {
     let templates = Templates::new(settings.template_dir.clone());
     templates.read().await;
-    let url = settings.mail.public_url.as_ref();
-    let (base, host) =
-        url.map_or(("https://id.example.com", "id.example.com"), |url| (url.as_str(), url.host()));
-    let subject = Subject {
-        url: &format!("{base}/if/flow/enrollment/?itoken=00000000-0000-4000-8000-000000000000"),
-        expires: Some(Clock::System.after(chrono::Duration::days(2))),
-        host,
-        context: serde_json::Map::new(),
-    };
-    let (name, sources) = (template::full_name(name), templates.sources());
-    match template::render(name, &sources, settings.release, settings.mail.locale, subject) {
+    let (name, sources, now) = (template::full_name(name), templates.sources(), Clock::System.now());
+    match rendered(name, &sources, settings.release, settings.mail.locale, &settings.mail, now) {
         Ok(parts) if text => Ok(parts.plain),
         Ok(parts) => Ok(parts.html),
         Err(Refused::Unknown) => {

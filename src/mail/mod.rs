@@ -10,6 +10,7 @@ mod dialogue;
 pub mod message;
 pub mod outbox;
 mod plain_text;
+pub mod preview;
 mod smtp;
 mod stage;
 pub mod steps;

@@ -1,5 +1,6 @@
 //! Email stages.
 
+mod preview;
 mod test;
 
 use drf::action::{Method, Route, Success};
@@ -107,10 +108,13 @@ impl StageKind for EmailStage {
     ];
     const KEY: &'static str = "A UUID string identifying this Email Stage.";
     const EXTRA_ACTIONS: &'static [Action<Stage<Self>>] =
-        &[TEMPLATES, test::TEST, test::TEST_UNSAVED];
+        &[TEMPLATES, preview::PREVIEW, test::TEST, test::TEST_UNSAVED];
     type Input = EmailStageInput;
 
     async fn before(app: &App, action: &drf::Action) {
+        if action.route == preview::PREVIEW.declared.route {
+            return app.templates.read().await;
+        }
         let may_name_one = matches!(action.method, Method::Post | Method::Put | Method::Patch);
         if may_name_one || action.route == TEMPLATES.declared.route {
             app.templates.refresh().await;
