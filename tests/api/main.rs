@@ -29,6 +29,7 @@ mod invitations;
 mod laws;
 mod mail;
 mod mail_delivery;
+mod mail_oauth;
 mod mail_preview;
 mod mail_stages;
 mod mail_test;
