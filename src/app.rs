@@ -10,6 +10,7 @@ use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::Database;
 use crate::email_templates::Templates;
+use crate::mail::trial::Allowance;
 use crate::memory::Memory;
 
 /// The server's state; cheap to clone.
@@ -34,6 +35,8 @@ pub struct Inner {
     pub bodies: Arc<Semaphore>,
     /// Room for answers that clients have yet to take, in bytes.
     pub answers: Arc<Semaphore>,
+    /// How many tests of SMTP servers users may still ask for.
+    pub mail_tests: Allowance,
     /// Whoever delivers mail is told of a new one.
     pub mail_waker: Arc<Notify>,
     stopping: AtomicBool,
@@ -48,6 +51,7 @@ impl App {
         Self(Arc::new(Inner {
             bodies: room(settings.bodies),
             answers: room(settings.answers),
+            mail_tests: Allowance::new(settings.mail.tests),
             database,
             settings,
             clock,

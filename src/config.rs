@@ -1,6 +1,7 @@
 //! Settings: read from the environment once, checked once. [`SETTINGS`] is the table that the README prints.
 
 mod mail;
+mod smtp;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +19,8 @@ use crate::db::embedded::EmbeddedSettings;
 use crate::db::{self, Limits, Location, Needs};
 use crate::telemetry::LogFormat;
 
-pub use mail::{Encryption, Locale, MailSettings, PublicUrl};
+pub use mail::{Locale, MailSettings, PublicUrl};
+pub use smtp::{Encryption, Hosts, Login, SmtpServer, TokenClient};
 
 /// One setting.
 pub struct Setting {
@@ -126,14 +128,33 @@ pub const SETTINGS: &[Setting] = &[
     setting("AUTHENTIK_EMAIL__TIMEOUT", "10", "seconds that a step of a delivery may take"),
     setting("AUTHENTIK_EMAIL__FROM", "authentik@localhost", "the sender, such as `Example <id@example.com>`"),
     setting(
+        "AUTHENTIK_STAGES__EMAIL_OAUTH_TOKEN_URL",
+        "",
+        "where OAuth 2.0's tokens are to be had, such as `https://login.example.com/token`: who logs in does so with one \
+         instead of a password (XOAUTH2); takes the next two",
+    ),
+    setting("AUTHENTIK_STAGES__EMAIL_OAUTH_CLIENT_ID", "", "the client's id there"),
+    setting("AUTHENTIK_STAGES__EMAIL_OAUTH_CLIENT_SECRET", "", "its secret"),
+    setting(
+        "AUTHENTIK_STAGES__EMAIL_OAUTH_SCOPE",
+        "",
+        "what the token is to be for, such as `https://outlook.office365.com/.default`",
+    ),
+    setting(
         "AUTHENTIK_STAGES__EMAIL_ROOT_CERT",
         "",
         "file with certificates to trust in the SMTP server's beside those of the public authorities",
     ),
     setting(
+        "AUTHENTIK_STAGES__EMAIL_HOSTS",
+        "*:25,*:465,*:587,*:2525",
+        "hosts and ports that email stages may name for mail beside the server above, with commas between: \
+         `mail.example.com:587`, `*.example.com:465`, `*:25`",
+    ),
+    setting(
         "AUTHENTIK_STAGES__EMAIL_LOCALE",
         "en",
-        "`en` or `de`: the language of the built-in email templates",
+        "`en` or `de`: the language of the built-in email templates for those who ask for none",
     ),
     setting(
         "AUTHENTIK_STAGES__EMAIL_RETRY",
@@ -150,6 +171,11 @@ pub const SETTINGS: &[Setting] = &[
         "AUTHENTIK_STAGES__EMAIL_PER_SENDER",
         "10000",
         "mails that a user sends within a day, at most; `0` is for any number",
+    ),
+    setting(
+        "AUTHENTIK_STAGES__EMAIL_TESTS",
+        "30/hour",
+        "how often a user may let a server test an SMTP server: a number a `second`, `minute`, `hour` or `day`",
     ),
     setting(
         "AUTHENTIK_STAGES__POOL_SIZE",

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::db::extensions::{self, Extensions};
 use crate::db::{Database, Layout, Needs, Server, grants};
 use crate::email_templates::Templates;
-use crate::mail::{Relay, template};
+use crate::mail::{Relays, template};
 use crate::resources;
 
 /// How often the database is asked to find its latency.
@@ -92,8 +92,8 @@ async fn mail(connection: &mut PgConnection, settings: &Settings) -> anyhow::Res
     if mail.public_url.is_none() {
         return Ok(format!("off: AUTHENTIK_STAGES__PUBLIC_URL is not set; {there}"));
     }
-    Relay::new(mail)?;
-    let mut report = format!("through {}:{}; {there}", mail.host, mail.port);
+    Relays::new(mail)?;
+    let mut report = format!("through {}:{}; {there}", mail.smtp.host, mail.smtp.port);
     let templates = Templates::new(settings.template_dir.clone());
     templates.read().await;
     for problem in template::problems(&templates.sources()) {

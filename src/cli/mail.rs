@@ -1,10 +1,13 @@
-//! `ak-stages mail`: what became of mails, and what they say.
+//! `ak-stages mail`: what became of mails, what they say, and whether they would be sent.
+
+mod test;
 
 use anyhow::{Context, bail, ensure};
 use clap::Subcommand;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use self::test::Test;
 use super::stdout::print;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -13,7 +16,8 @@ use crate::contract::messages;
 use crate::db::{Server, extensions};
 use crate::email_templates::Templates;
 use crate::mail::outbox::{self, Shown, Which};
-use crate::mail::template::{self, Refused, Subject};
+use crate::mail::preview::preview as rendered;
+use crate::mail::template::{self, Refused};
 
 /// Lines of a list.
 const MAX_LISTED: i64 = 1000;
@@ -45,6 +49,8 @@ pub enum Mail {
         #[arg(long)]
         text: bool,
     },
+    /// Send a test mail as others are sent, and show each step
+    Test(Test),
     /// Delete mails of which nothing waits any more, with their texts
     Purge {
         /// How old they have to be, such as days=30
@@ -61,6 +67,9 @@ impl Mail {
     pub async fn run(self, settings: &Settings) -> anyhow::Result<()> {
         if let Self::Preview { template, text } = &self {
             return print(&preview(settings, template, *text).await?);
+        }
+        if let Self::Test(test) = self {
+            return test.run(settings).await;
         }
         let server = Server::join(&settings.database).await?;
         let database = super::open(&server, settings).await?;
@@ -92,7 +101,7 @@ impl Mail {
                 ensure!(outbox::retry(connection, message).await?, messages::NOT_FAILED);
                 Ok(String::new())
             }
-            Self::Preview { .. } => Ok(String::new()), // handled above: it takes no database
+            Self::Preview { .. } | Self::Test(_) => Ok(String::new()), // handled above: they take no outbox
             Self::Purge { older_than } => {
                 let age = parse_timedelta(&older_than)
                     .with_context(|| format!("{older_than}: must be a duration such as days=30"))?;
@@ -107,17 +116,8 @@ impl Mail {
 async fn preview(settings: &Settings, name: &str, text: bool) -> anyhow::Result<String> {
     let templates = Templates::new(settings.template_dir.clone());
     templates.read().await;
-    let url = settings.mail.public_url.as_ref();
-    let (base, host) =
-        url.map_or(("https://id.example.com", "id.example.com"), |url| (url.as_str(), url.host()));
-    let subject = Subject {
-        url: &format!("{base}/if/flow/enrollment/?itoken=00000000-0000-4000-8000-000000000000"),
-        expires: Some(Clock::System.after(chrono::Duration::days(2))),
-        host,
-        context: serde_json::Map::new(),
-    };
-    let (name, sources) = (template::full_name(name), templates.sources());
-    match template::render(name, &sources, settings.release, settings.mail.locale, subject) {
+    let (name, sources, now) = (template::full_name(name), templates.sources(), Clock::System.now());
+    match rendered(name, &sources, settings.release, settings.mail.locale, &settings.mail, now) {
         Ok(parts) if text => Ok(parts.plain),
         Ok(parts) => Ok(parts.html),
         Err(Refused::Unknown) => {

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Source, seconds};
+use drf::negotiation;
+
+use super::smtp::{Hosts, SmtpServer};
+use super::{Rate, Source, rate, seconds};
 
 /// The languages of the built-in templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,15 +17,28 @@ pub enum Locale {
     German,
 }
 
-/// How a connection to the SMTP server is kept from being read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encryption {
-    /// It isn't.
-    None,
-    /// It begins in the clear and must be changed over.
-    StartTls,
-    /// TLS from the first byte.
-    Tls,
+impl Locale {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::English, Self::German];
+
+    /// The code of the language, as HTML and HTTP spell it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::German => "de",
+        }
+    }
+
+    /// The language with this code.
+    pub fn of(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|locale| locale.code().eq_ignore_ascii_case(code))
+    }
+
+    /// The one that an `Accept-Language` header wants most, of those that there are.
+    pub fn asked(accept_language: &str) -> Option<Self> {
+        let wanted = negotiation::languages(accept_language);
+        wanted.into_iter().find_map(|tag| Self::of(tag.split('-').next().unwrap_or_default()))
+    }
 }
 
 /// Where people reach authentik.
@@ -58,23 +74,15 @@ impl PublicUrl {
     }
 }
 
-/// All of them, checked. There is no `Debug`: the password is among them.
+/// All of them, checked. There is no `Debug`: secrets are among them.
 #[derive(Clone)]
 pub struct MailSettings {
     /// Where people reach authentik; without it there is no mail.
     pub public_url: Option<PublicUrl>,
     /// The SMTP server.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Who logs in; nobody where it is empty.
-    pub username: String,
-    /// The password for that.
-    pub password: String,
-    /// How the connection is kept from being read.
-    pub encryption: Encryption,
-    /// How long a step of a delivery may take.
-    pub timeout: Duration,
+    pub smtp: SmtpServer,
+    /// Those that email stages may name beside it.
+    pub hosts: Hosts,
     /// The sender of mails that name none.
     pub from: String,
     /// A file with more certificates to trust.
@@ -89,44 +97,34 @@ pub struct MailSettings {
     pub per_recipient: u32,
     /// Messages that a user sends within a day, likewise.
     pub per_sender: u32,
+    /// Tests of SMTP servers that a user may ask for.
+    pub tests: Rate,
 }
 
 impl MailSettings {
+    /// Whether mail may go through this server: it is the one of the settings, or one that email stages may name.
+    pub fn allow(&self, server: &SmtpServer) -> bool {
+        (&server.host, server.port) == (&self.smtp.host, self.smtp.port)
+            || self.hosts.have(&server.host, server.port)
+    }
+
     pub(super) fn read(source: &Source<'_>) -> anyhow::Result<Self> {
         let number = |text: &str| text.parse().ok();
-        let boolean = |text: &str| text.to_ascii_lowercase().parse().ok();
-        let start_tls = source.parse("AUTHENTIK_EMAIL__USE_TLS", "true or false", boolean)?;
-        let encryption = source.parse(
-            "AUTHENTIK_EMAIL__USE_SSL",
-            "true or false, and not true together with AUTHENTIK_EMAIL__USE_TLS",
-            |text| match (start_tls, boolean(text)?) {
-                (true, true) => None,
-                (true, false) => Some(Encryption::StartTls),
-                (false, true) => Some(Encryption::Tls),
-                (false, false) => Some(Encryption::None),
-            },
-        )?;
         Ok(Self {
             public_url: source.parse(
                 "AUTHENTIK_STAGES__PUBLIC_URL",
                 "a URL without query and user, such as https://id.example.com",
                 |text| if text.is_empty() { Some(None) } else { PublicUrl::read(text).map(Some) },
             )?,
-            host: source.text("AUTHENTIK_EMAIL__HOST")?,
-            port: source.parse("AUTHENTIK_EMAIL__PORT", "a port number", |text| text.parse().ok())?,
-            username: source.text("AUTHENTIK_EMAIL__USERNAME")?,
-            password: source.text("AUTHENTIK_EMAIL__PASSWORD")?,
-            encryption,
-            timeout: source.parse("AUTHENTIK_EMAIL__TIMEOUT", "seconds, from 1 to 300", |text| {
-                text.parse().ok().filter(|number| (1..=300).contains(number)).map(Duration::from_secs)
-            })?,
+            smtp: SmtpServer::read(source)?,
+            hosts: source.parse(
+                "AUTHENTIK_STAGES__EMAIL_HOSTS",
+                "hosts and ports with commas between, such as mail.example.com:587,*.example.com:465",
+                Hosts::of,
+            )?,
             from: source.text("AUTHENTIK_EMAIL__FROM")?,
             root_cert: source.given("AUTHENTIK_STAGES__EMAIL_ROOT_CERT")?.map(PathBuf::from),
-            locale: source.parse("AUTHENTIK_STAGES__EMAIL_LOCALE", "en or de", |text| match text {
-                "en" => Some(Locale::English),
-                "de" => Some(Locale::German),
-                _ => None,
-            })?,
+            locale: source.parse("AUTHENTIK_STAGES__EMAIL_LOCALE", "en or de", Locale::of)?,
             retry: source.parse(
                 "AUTHENTIK_STAGES__EMAIL_RETRY",
                 "a duration such as seconds=30, at most hours=1",
@@ -139,6 +137,11 @@ impl MailSettings {
             )?,
             per_recipient: source.parse("AUTHENTIK_STAGES__EMAIL_PER_RECIPIENT", "a number", number)?,
             per_sender: source.parse("AUTHENTIK_STAGES__EMAIL_PER_SENDER", "a number", number)?,
+            tests: source.parse(
+                "AUTHENTIK_STAGES__EMAIL_TESTS",
+                "a number of tests a period, such as 30/hour",
+                rate,
+            )?,
         })
     }
 }
@@ -167,6 +170,19 @@ mod tests {
     ) {
         let read = PublicUrl::read(text).unwrap();
         assert_eq!((read.as_str(), read.host(), read.host_name()), (url, host, name));
+    }
+
+    #[rstest]
+    #[case("de", Some(Locale::German))]
+    #[case("de-AT,en;q=0.9", Some(Locale::German))]
+    #[case("fr, en-GB;q=0.8, de;q=0.9", Some(Locale::German))]
+    #[case("DE;q=0.1, en ; q=0.2", Some(Locale::English))]
+    #[case("de;q=0, en;q=0.1", Some(Locale::English))]
+    #[case("fr, *", None)]
+    #[case("de;q=x", None)]
+    #[case("", None)]
+    fn a_language_is_asked_for(#[case] header: &str, #[case] expected: Option<Locale>) {
+        assert_eq!(Locale::asked(header), expected);
     }
 
     #[rstest]

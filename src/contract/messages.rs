@@ -116,6 +116,14 @@ pub fn broken_template(value: &str, reason: &str) -> String {
 pub const CONTROL_CHARACTERS: &str = "Control characters are not allowed.";
 /// A message that waits or was sent isn't sent again.
 pub const NOT_FAILED: &str = "Only a message that failed or is dead can be tried again";
+/// An SMTP server that email stages may not name.
+pub fn host_not_allowed(host: &str, port: u16) -> String {
+    format!("Mail may not go through “{host}:{port}”: AUTHENTIK_STAGES__EMAIL_HOSTS does not name it.")
+}
+/// STARTTLS, and TLS from the first byte.
+pub const TLS_TWICE: &str = "“use_tls” and “use_ssl” can't both be true.";
+/// A number that no port has.
+pub const NOT_A_PORT: &str = "Ensure this value is a port, from 0 to 65535.";
 /// Links need a place to lead to.
 pub const NO_PUBLIC_URL: &str =
     "No mail is sent here: AUTHENTIK_STAGES__PUBLIC_URL, where the links lead to, is not set.";

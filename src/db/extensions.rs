@@ -6,8 +6,11 @@ use std::fmt::Write;
 use sqlx::PgConnection;
 
 /// What makes them: the migrations themselves, which leave alone what is there.
-const SQL: &[&str] =
-    &[include_str!("../../migrations/0006_mail.sql"), include_str!("../../migrations/0009_idempotency.sql")];
+const SQL: &[&str] = &[
+    include_str!("../../migrations/0006_mail.sql"),
+    include_str!("../../migrations/0007_mail_stage.sql"),
+    include_str!("../../migrations/0009_idempotency.sql"),
+];
 
 /// The tables.
 const TABLES: &[&str] = &["ak_stages.mail", "ak_stages.message", "ak_stages.idempotency"];
@@ -33,7 +36,7 @@ pub enum Extensions {
     Ready,
     /// A privilege.
     NotGranted,
-    /// A table.
+    /// A table, or a column that came later.
     Missing,
 }
 
@@ -44,7 +47,9 @@ pub enum Extensions {
 pub async fn look(connection: &mut PgConnection) -> sqlx::Result<Extensions> {
     // By the catalogue: a schema that the role may not use hides its tables from `to_regclass`.
     let select = sqlx::query_as(
-        "SELECT count(*) = cardinality($1), coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE') AND \
+        "SELECT count(*) = cardinality($1) AND coalesce(bool_or(EXISTS (SELECT 1 FROM pg_attribute a \
+           WHERE a.attrelid = c.oid AND a.attname = 'stage')), FALSE), \
+         coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE') AND \
            has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') AND \
            has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')), FALSE) \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -58,8 +63,15 @@ pub async fn look(connection: &mut PgConnection) -> sqlx::Result<Extensions> {
     })
 }
 
-/// Whether a statement failed because the tables aren't there: `undefined_table`, `invalid_schema_name`.
+/// Whether a statement failed because the tables aren't there, as they are today: `undefined_table`,
+/// `invalid_schema_name`, and what [`are_old`] says.
 pub fn are_missing(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("42P01" | "3F000"))
+    matches!(code.as_deref(), Some("42P01" | "3F000")) || are_old(error)
+}
+
+/// Whether a statement failed because the tables are those of an earlier version: `undefined_column`.
+pub fn are_old(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.as_deref() == Some("42703")
 }

@@ -15,7 +15,7 @@ use crate::authentik::Origin;
 use crate::contract::paths;
 use crate::db::time_limit::TIME_LIMIT;
 use crate::error::ApiError;
-use crate::views::{Call, Committing, Effects};
+use crate::views::{Call, Committing, Effects, endpoint};
 
 /// Take a request apart. Where a segment can't be a parameter, authentik's router would not have found the route.
 ///
@@ -25,7 +25,10 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
     let deadline = Instant::now() + TIME_LIMIT;
     let (mut parts, body) = request.into_parts();
     let captures = RawPathParams::from_request_parts(&mut parts, &()).await;
-    let key = captures.ok().and_then(|all| all.iter().next().map(|(_, value)| value.to_owned()));
+    let of_object = |all: RawPathParams| {
+        all.iter().find(|(name, _)| *name == endpoint::KEY).map(|(_, value)| value.to_owned())
+    };
+    let key = captures.ok().and_then(of_object);
     if key.as_ref().is_some_and(|text| !paths::is_parameter(text)) {
         return Err(ApiError::NoRoute);
     }

@@ -14,7 +14,8 @@ use tokio::time::sleep;
 
 use super::message::Message;
 use super::outbox::{self, Claimed, Outcome};
-use super::smtp::{Relay, Said};
+use super::smtp::{Relay, Relays, Said};
+use super::stage::StageSmtp;
 use crate::clock::Clock;
 use crate::config::MailSettings;
 use crate::db::extensions;
@@ -36,20 +37,19 @@ const MAX_PAUSE: f64 = 3600.0;
 pub struct Delivery {
     pool: PgPool,
     clock: Clock,
-    relay: Arc<Relay>,
-    retry: Duration,
-    attempts: i32,
+    settings: Arc<MailSettings>,
+    relays: Arc<Relays>,
     listens: bool,
     waker: Arc<Notify>,
     slots: Arc<Semaphore>,
 }
 
 impl Delivery {
-    /// Deliver what `pool` holds to the server that the settings name. `waker` tells of what this server queues;
+    /// Deliver what `pool` holds, as the settings say. `waker` tells of what this server queues;
     /// `listens` whether PostgreSQL can tell of others.
     ///
     /// # Errors
-    /// As [`Relay::new`].
+    /// As [`Relays::new`].
     pub fn new(
         pool: PgPool,
         settings: &MailSettings,
@@ -60,9 +60,8 @@ impl Delivery {
         Ok(Self {
             pool,
             clock,
-            relay: Arc::new(Relay::new(settings)?),
-            retry: settings.retry,
-            attempts: settings.attempts,
+            settings: Arc::new(settings.clone()),
+            relays: Arc::new(Relays::new(settings)?),
             listens,
             waker,
             slots: Arc::new(Semaphore::new(AT_A_TIME as usize)),
@@ -82,7 +81,7 @@ impl Delivery {
                 slot = Arc::clone(&self.slots).acquire_owned() => slot,
             };
             let Ok(slot) = slot else { break };
-            let wait = match outbox::claim(&self.pool, self.lease(), self.clock.now()).await {
+            let wait = match outbox::claim(&self.pool, lease(&self.relays.global()), self.clock.now()).await {
                 Ok(Some(claimed)) => {
                     let this = self.clone();
                     tokio::spawn(async move {
@@ -108,14 +107,14 @@ impl Delivery {
             listener.await.ok();
         }
         drop(self.slots.acquire_many(AT_A_TIME).await);
-        self.relay.rest();
+        self.relays.rest();
     }
 
     /// How long to wait where nothing is due; without an end where nothing ever will be.
     async fn until_due(&self) -> Option<Duration> {
         // Nothing more to send for now: the connections need not stay.
         if self.slots.available_permits() == AT_A_TIME as usize {
-            self.relay.rest();
+            self.relays.rest();
         }
         let due = match outbox::next_due(&self.pool).await {
             Ok(due) => due.map(|seconds| Duration::from_secs_f64(seconds.clamp(MIN_WAIT, MAX_PAUSE))),
@@ -123,11 +122,6 @@ impl Delivery {
         };
         let poll = (!self.listens).then_some(POLL);
         due.into_iter().chain(poll).min()
-    }
-
-    /// Longer than an attempt can take: who claimed it is gone then.
-    fn lease(&self) -> f64 {
-        self.relay.time_limit().as_secs_f64() + 2.0
     }
 
     async fn deliver(&self, claimed: Claimed) {
@@ -156,13 +150,15 @@ impl Delivery {
 
     /// How long to wait for a database that failed. Tables that aren't there are no failure: nobody has queued anything.
     fn failed(&self, error: sqlx::Error) -> Option<Duration> {
-        if extensions::are_missing(&error) {
+        let is_old = extensions::are_old(&error);
+        if extensions::are_missing(&error) && !is_old {
             return (!self.listens).then_some(POLL);
         }
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        let is_denied = code.as_deref() == Some("42501"); // insufficient_privilege, which somebody has to grant
+        let is_denied = code.as_deref() == Some("42501"); // insufficient_privilege
         tracing::warn!(cause = redacted(&error.into()), "the outbox is out of reach; see `ak-stages doctor`");
-        Some(if is_denied { POLL * 10 } else { PAUSE })
+        // Somebody has to do something about these.
+        Some(if is_denied || is_old { POLL * 10 } else { PAUSE })
     }
 
     async fn attempt(&self, claimed: &Claimed) -> Outcome {
@@ -173,20 +169,46 @@ impl Delivery {
             Ok(message) => message,
             Err(sentence) => return Outcome::Dead(sentence),
         };
-        match self.relay.send(&message, &claimed.invitation.to_string()).await {
+        let said = match self.relay(claimed).await {
+            Ok(relay) => relay.send(&message, &claimed.invitation.to_string()).await,
+            Err(said) => said,
+        };
+        match said {
             Said::Yes(reply) => Outcome::Sent(reply),
             Said::Never(reply) => Outcome::Dead(reply),
-            Said::NotNow(reply) if claimed.attempts >= self.attempts => Outcome::Dead(reply),
+            Said::NotNow(reply) if claimed.attempts >= self.settings.attempts => Outcome::Dead(reply),
             Said::NotNow(reply) => Outcome::Failed(reply, self.pause(claimed.attempts)),
         }
+    }
+
+    /// The server that a message goes through: that of its email stage, as the stage says now, or the global one.
+    ///
+    /// # Errors
+    /// What becomes of the message instead.
+    async fn relay(&self, claimed: &Claimed) -> Result<Arc<Relay>, Said> {
+        let Some(stage) = claimed.stage else { return Ok(self.relays.global()) };
+        let not_now = |error: sqlx::Error| Said::NotNow(redacted(&error.into()));
+        let stage = StageSmtp::find(&self.pool, stage).await.map_err(not_now)?;
+        let stage = stage.ok_or_else(|| Said::Never("The email stage is gone.".to_owned()))?;
+        let server = stage.server(&self.settings).map_err(|unusable| Said::NotNow(unusable.sentence))?;
+        let relay = self.relays.at(&server);
+        if relay.time_limit() > self.relays.global().time_limit() {
+            outbox::hold(&self.pool, claimed, lease(&relay)).await.map_err(not_now)?;
+        }
+        Ok(relay)
     }
 
     /// The seconds after the `attempts`th attempt: twice as long each time, and by up to a quarter more, so that not all
     /// that failed together comes together again.
     fn pause(&self, attempts: i32) -> f64 {
-        let doubled = self.retry.as_secs_f64() * 2_f64.powi(attempts.clamp(1, 30) - 1);
+        let doubled = self.settings.retry.as_secs_f64() * 2_f64.powi(attempts.clamp(1, 30) - 1);
         doubled.min(MAX_PAUSE) * rand::rng().random_range(1.0..1.25)
     }
+}
+
+/// Seconds for which a message is claimed. Longer than an attempt can take: who claimed it is gone then.
+fn lease(relay: &Relay) -> f64 {
+    relay.time_limit().as_secs_f64() + 2.0
 }
 
 async fn wait_for(time: Option<Duration>) {

@@ -1,11 +1,14 @@
 //! A message as it goes over the wire: its envelope, its headers, its parts.
 
+use chrono::{DateTime, Utc};
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailboxes, Message as Built, MultiPart};
+use lettre::message::{Mailboxes, Message as Built, MessageBuilder, MultiPart};
+use uuid::Uuid;
 
 use super::Mailbox;
 use super::outbox::Claimed;
+use super::template::Parts;
 
 /// A message that can be sent.
 #[derive(Debug)]
@@ -33,16 +36,8 @@ impl Message {
         let all = |texts: &[String]| -> Result<Mailboxes, String> {
             texts.iter().try_fold(Mailboxes::new(), |all, text| Ok(all.with(read(text)?.written())))
         };
-        let mut builder = Built::builder()
-            .from(sender.written())
-            .message_id(Some(format!("<{}@{}>", claimed.message_uuid, sender.address().domain())))
-            .date(claimed.created.into())
-            .subject(&*claimed.subject)
-            .mailbox(lettre::message::header::To::from(all(written_to)?))
-            .raw_header(HeaderValue::new(
-                HeaderName::new_from_ascii_str("Auto-Submitted"),
-                "auto-generated".to_owned(),
-            ));
+        let mut builder = begun(&sender, claimed.message_uuid, claimed.created, &claimed.subject)
+            .mailbox(lettre::message::header::To::from(all(written_to)?));
         if !claimed.cc_addresses.is_empty() {
             builder = builder.mailbox(lettre::message::header::Cc::from(all(&claimed.cc_addresses)?));
         }
@@ -50,19 +45,48 @@ impl Message {
             builder = builder.reply_to(read(&claimed.reply_to)?.written());
         }
         let envelope = Envelope::new(Some(sender.address().clone()), vec![recipient.address().clone()]);
-        let parts = MultiPart::alternative_plain_html(claimed.plain.clone(), claimed.html.clone());
-        let built = builder
-            .envelope(envelope.map_err(|error| error.to_string())?)
-            .multipart(parts)
-            .map_err(|error| error.to_string())?;
+        Self::finish(
+            builder.envelope(envelope.map_err(|error| error.to_string())?),
+            &claimed.plain,
+            &claimed.html,
+        )
+    }
+
+    /// A mail that tests an SMTP server.
+    ///
+    /// # Errors
+    /// It can't be built, in a sentence.
+    pub fn test(
+        sender: &Mailbox,
+        recipient: &Mailbox,
+        key: Uuid,
+        created: DateTime<Utc>,
+        parts: &Parts,
+    ) -> Result<Self, String> {
+        let builder = begun(sender, key, created, &parts.subject).to(recipient.written());
+        Self::finish(builder, &parts.plain, &parts.html)
+    }
+
+    fn finish(builder: MessageBuilder, plain: &str, html: &str) -> Result<Self, String> {
+        let parts = MultiPart::alternative_plain_html(plain.to_owned(), html.to_owned());
+        let built = builder.multipart(parts).map_err(|error| error.to_string())?;
         Ok(Self { envelope: built.envelope().clone(), bytes: built.formatted() })
     }
 }
 
+/// What every message begins with.
+fn begun(sender: &Mailbox, key: Uuid, created: DateTime<Utc>, subject: &str) -> MessageBuilder {
+    let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+    Built::builder()
+        .from(sender.written())
+        .message_id(Some(format!("<{key}@{}>", sender.address().domain())))
+        .date(created.into())
+        .subject(subject)
+        .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     fn claimed(kind: &str, address: &str) -> Claimed {
@@ -80,6 +104,7 @@ mod tests {
             subject: "Grüße".to_owned(),
             html: "<p>ü</p>".to_owned(),
             plain: "ü\n".to_owned(),
+            stage: None,
             usable: true,
         }
     }

@@ -46,6 +46,8 @@ pub struct Mail {
     pub created_by: i32,
     /// The invitation that it is about.
     pub invitation: Uuid,
+    /// The email stage whose SMTP server it goes through; that of the settings where there is none.
+    pub stage: Option<Uuid>,
     /// The name of the template.
     pub template: String,
     /// The sender, as `Mailbox` prints it.
@@ -155,7 +157,8 @@ pub async fn queue(connection: &mut PgConnection, mail: &Mail) -> sqlx::Result<(
     };
     sqlx::query(
         "INSERT INTO ak_stages.mail (mail_uuid, created, created_by, invitation, template, sender, reply_to, \
-         to_addresses, cc_addresses, subject, html, plain) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         to_addresses, cc_addresses, subject, html, plain, stage) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(mail.key)
     .bind(mail.created)
@@ -169,6 +172,7 @@ pub async fn queue(connection: &mut PgConnection, mail: &Mail) -> sqlx::Result<(
     .bind(&mail.subject)
     .bind(&mail.html)
     .bind(&mail.plain)
+    .bind(mail.stage)
     .execute(&mut *connection)
     .await?;
     let recipients = || mail.recipients.iter();
@@ -227,6 +231,8 @@ pub struct Claimed {
     pub html: String,
     /// The text part.
     pub plain: String,
+    /// The email stage whose SMTP server it goes through; that of the settings where there is none.
+    pub stage: Option<Uuid>,
     /// Whether the invitation is still there and holds.
     pub usable: bool,
 }
@@ -244,7 +250,7 @@ pub async fn claim(pool: &PgPool, lease: f64, now: DateTime<Utc>) -> sqlx::Resul
              ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED) \
            RETURNING message_uuid, mail_uuid, attempts, kind, mailbox) \
          SELECT c.message_uuid, c.attempts, c.kind, c.mailbox AS address, m.invitation, m.created, m.sender, m.reply_to, \
-           m.to_addresses, m.cc_addresses, m.subject, m.html, m.plain, \
+           m.to_addresses, m.cc_addresses, m.subject, m.html, m.plain, m.stage, \
            i.invite_uuid IS NOT NULL AND coalesce(i.expires > $2, TRUE) AS usable \
          FROM claimed c JOIN ak_stages.mail m ON m.mail_uuid = c.mail_uuid \
          LEFT JOIN authentik_stages_invitation_invitation i ON i.invite_uuid = m.invitation",
@@ -253,6 +259,23 @@ pub async fn claim(pool: &PgPool, lease: f64, now: DateTime<Utc>) -> sqlx::Resul
     .bind(now)
     .fetch_optional(pool)
     .await
+}
+
+/// Claim a message for `lease` seconds from now on instead: its SMTP server may take longer than others.
+///
+/// # Errors
+/// The database failed.
+pub async fn hold(pool: &PgPool, claimed: &Claimed, lease: f64) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE ak_stages.message SET due = now() + make_interval(secs => $3) \
+         WHERE message_uuid = $1 AND attempts = $2 AND state = 'sending'",
+    )
+    .bind(claimed.message_uuid)
+    .bind(claimed.attempts)
+    .bind(lease)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// In how many seconds a message is due, if there is one that will be.

@@ -27,6 +27,9 @@ const LAYOUT: [(&str, &str); 2] = [
 /// The name of a built-in template that authentik's document gives for one that a request doesn't name.
 const SHORT_NAME: (&str, &str) = ("invitation", "email/invitation.html");
 
+/// The words of a mail that tests an SMTP server. No release has a template of this name, so no request can ask for it.
+const TEST: &str = "test";
+
 /// One language of the built-in templates.
 #[derive(Deserialize)]
 struct Language {
@@ -85,14 +88,6 @@ pub fn full_name(name: &str) -> &str {
     if name == SHORT_NAME.0 { SHORT_NAME.1 } else { name }
 }
 
-/// The code of a language, as HTML spells it.
-fn code(locale: Locale) -> &'static str {
-    match locale {
-        Locale::English => "en",
-        Locale::German => "de",
-    }
-}
-
 fn language(locale: Locale) -> Result<Language, Refused> {
     let text = match locale {
         Locale::English => include_str!("../../assets/mail/en.json"),
@@ -128,7 +123,7 @@ pub fn render(
     let (html, plain) = if sources.get(name).is_some() {
         custom(&environment, name, sources, &values)?
     } else if templates::built_in(release).any(|(built_in, _)| built_in == name) {
-        built_in(&environment, name, &language, code(locale), values)?
+        built_in(&environment, name, &language, locale.code(), values)?
     } else {
         return Err(Refused::Unknown);
     };
@@ -136,6 +131,18 @@ pub fn render(
         return Err(Refused::Broken(format!("the mail has more than {MAX_PART} bytes")));
     }
     Ok(Parts { subject: invited, html, plain })
+}
+
+/// What a mail says that tests an SMTP server.
+///
+/// # Errors
+/// The built-in words are wrong.
+pub fn of_a_test(locale: Locale, host: &str) -> Result<Parts, Refused> {
+    let language = language(locale)?;
+    let subject = language.templates.get(TEST).ok_or(Refused::Unknown)?.title.clone();
+    let values = Map::from_iter([("host".to_owned(), json!(host))]);
+    let (html, plain) = built_in(&environment(&Sources::default()), TEST, &language, locale.code(), values)?;
+    Ok(Parts { subject, html, plain })
 }
 
 /// What is wrong with the files of the template directory, a sentence each.
@@ -241,8 +248,19 @@ mod tests {
                 assert!(!text.contains("\n\n\n"), "{name} {part}: {text}");
             }
             assert!(parts.html.starts_with("<!DOCTYPE html>"), "{name}");
-            assert!(parts.html.contains(&format!("lang=\"{}\"", code(locale))), "{name}");
+            assert!(parts.html.contains(&format!("lang=\"{}\"", locale.code())), "{name}");
         }
+    }
+
+    #[rstest]
+    fn a_test_mail_speaks_every_language_and_is_no_template(
+        #[values(Locale::English, Locale::German)] locale: Locale,
+    ) {
+        let parts = of_a_test(locale, "<id>").unwrap();
+        assert!(parts.plain.starts_with(&parts.subject) && parts.plain.contains("<id>"), "{}", parts.plain);
+        assert!(parts.html.contains("&lt;id&gt;") && !parts.html.contains("href"), "{}", parts.html);
+        let refused = rendered(TEST, &[], locale, json!({}));
+        assert!(matches!(refused, Err(Refused::Unknown)), "{refused:?}");
     }
 
     #[test]

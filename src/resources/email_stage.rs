@@ -1,12 +1,16 @@
 //! Email stages.
 
+mod preview;
+mod test;
+
 use drf::action::{Method, Route, Success};
-use drf::field::{DefaultValue, Field};
+use drf::field::{DefaultValue, Field, Key};
 use drf::intake::Content;
 use drf::permission::Permission;
 use drf::rules;
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
 use validator::Validate;
 
 use super::stage::{Stage, StageKind};
@@ -14,7 +18,10 @@ use super::types::{TYPE_CREATE, TypeCreate};
 use crate::app::App;
 use crate::contract::stage_types::{self, StageType};
 use crate::contract::{messages, rules as authentik_rules};
+use crate::db::Sql;
+use crate::db::statements::Restriction;
 use crate::error::ApiError;
+use crate::mail::StageSmtp;
 use crate::views::{Action, Answer, Check, Context, Preparation};
 
 /// An email stage: sends a mail with a link.
@@ -36,10 +43,22 @@ pub struct EmailStage {
     recovery_cache_timeout: String,
 }
 
+const USE_GLOBAL_SETTINGS: Field =
+    Field::boolean("use_global_settings").default(DefaultValue::Boolean(false)).filter().help(
+        "When enabled, global Email connection settings will be used and connection settings below will be \
+         ignored.",
+    );
 const HOST: Field = Field::text("host").default(DefaultValue::Text("localhost")).filter();
 const PORT: Field = Field::integer("port").default(DefaultValue::Integer(25)).filter();
 const USERNAME: Field = Field::text("username").blank().default(DefaultValue::Text("")).filter();
 const PASSWORD: Field = Field::text("password").blank().default(DefaultValue::Text("")).write_only();
+const USE_TLS: Field = Field::boolean("use_tls").default(DefaultValue::Boolean(false)).filter();
+const USE_SSL: Field = Field::boolean("use_ssl").default(DefaultValue::Boolean(false)).filter();
+const TIMEOUT: Field = Field::integer("timeout").default(DefaultValue::Integer(10)).filter();
+const FROM_ADDRESS: Field = Field::email("from_address")
+    .max_length(254)
+    .default(DefaultValue::Text("system@authentik.local"))
+    .filter();
 const TEMPLATE: Field =
     Field::text("template").default(DefaultValue::Text("email/password_reset.html")).filter();
 
@@ -61,18 +80,15 @@ impl StageKind for EmailStage {
     const OPERATION: &'static str = "stages_email";
     const TABLE: &'static str = "authentik_stages_email_emailstage";
     const FIELDS: &'static [Field] = &[
-        Field::boolean("use_global_settings").default(DefaultValue::Boolean(false)).filter().help(
-            "When enabled, global Email connection settings will be used and connection settings below will be \
-             ignored.",
-        ),
+        USE_GLOBAL_SETTINGS,
         HOST,
         PORT,
         USERNAME,
         PASSWORD,
-        Field::boolean("use_tls").default(DefaultValue::Boolean(false)).filter(),
-        Field::boolean("use_ssl").default(DefaultValue::Boolean(false)).filter(),
-        Field::integer("timeout").default(DefaultValue::Integer(10)).filter(),
-        Field::email("from_address").max_length(254).default(DefaultValue::Text("system@authentik.local")).filter(),
+        USE_TLS,
+        USE_SSL,
+        TIMEOUT,
+        FROM_ADDRESS,
         Field::text("token_expiry")
             .default(DefaultValue::Text("minutes=30"))
             .filter()
@@ -91,10 +107,14 @@ impl StageKind for EmailStage {
         ),
     ];
     const KEY: &'static str = "A UUID string identifying this Email Stage.";
-    const EXTRA_ACTIONS: &'static [Action<Stage<Self>>] = &[TEMPLATES];
+    const EXTRA_ACTIONS: &'static [Action<Stage<Self>>] =
+        &[TEMPLATES, preview::PREVIEW, test::TEST, test::TEST_UNSAVED];
     type Input = EmailStageInput;
 
     async fn before(app: &App, action: &drf::Action) {
+        if action.route == preview::PREVIEW.declared.route {
+            return app.templates.read().await;
+        }
         let may_name_one = matches!(action.method, Method::Post | Method::Put | Method::Patch);
         if may_name_one || action.route == TEMPLATES.declared.route {
             app.templates.refresh().await;
@@ -122,6 +142,23 @@ impl StageKind for EmailStage {
         }
         Ok(())
     }
+}
+
+/// What the stage with this key says of its SMTP server, if the caller may view it.
+///
+/// # Errors
+/// The database failed.
+pub async fn smtp(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    key: Uuid,
+) -> Result<Option<StageSmtp>, ApiError> {
+    let mut query = Sql::new("SELECT EXISTS (SELECT 1 FROM ");
+    query.push(EmailStage::TABLE).push(" x WHERE x.stage_ptr_id = ").bind(key).push(" AND ");
+    context.caller.scope(&EmailStage::TYPE.model).push(&mut query, "x.stage_ptr_id", Key::Uuid);
+    query.push(")");
+    let is_seen: bool = query.build_query_scalar().fetch_one(&mut *connection).await?;
+    Ok(if is_seen { StageSmtp::find(connection, key).await? } else { None })
 }
 
 /// `GET /stages/email/templates/`: the built-in templates, then the files of the template directory.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use drf::Body;
 use drf::intake::Draft;
 use sqlx::PgConnection;
@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use super::recall::Recall;
 use super::transaction::Later;
 use super::{AfterCommit, Answer, Call, Context, Resource, standard};
+use crate::config::Locale;
 use crate::error::ApiError;
 
 /// What an action is given: the request, checked as far as its declaration says, and an open transaction if it writes.
@@ -35,6 +36,13 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// The language of what is written for people: the one that the client asks for (`Accept-Language`), else that of the
+    /// settings.
+    pub fn locale(&self) -> Locale {
+        let asked = self.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        asked.and_then(Locale::asked).unwrap_or(self.context.app.settings.mail.locale)
+    }
+
     /// Whether the client prefers an answer that shows what was made: `Prefer: return=representation` (RFC 7240).
     pub fn prefers_representation(&self) -> bool {
         let values = self.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());

@@ -24,6 +24,9 @@ use crate::db::volume;
 use crate::error::ApiError;
 use crate::telemetry::{self, Refusal, metrics};
 
+/// The name that the key of an object has in the path of an endpoint.
+pub const KEY: &str = "key";
+
 /// What is done with a request for a path.
 pub type Serve = Box<dyn Fn(Call) -> Serving + Send + Sync>;
 /// The answer to come.
@@ -50,7 +53,7 @@ pub fn of_resource<R: Resource>() -> Vec<Endpoint> {
     let endpoint = |route: Route| {
         let since = at::<R>(route).map(|action| action.declared.since).min();
         Endpoint {
-            path: route.path(R::DECLARATION.path, "key"),
+            path: route.path(R::DECLARATION.path, KEY),
             allow: allow(at::<R>(route).map(|action| action.declared.method)),
             serve: Box::new(move |call| {
                 Box::pin(async move {
@@ -113,10 +116,14 @@ async fn attempt<R: Resource>(
         in_time(&app, deadline, work).await
     };
     let (transaction, answer) = done.map_err(|error| call.committing.judge(error))?;
-    if let Some(transaction) = transaction {
-        transaction.commit().await?;
+    let to_come = match transaction {
+        Some(transaction) => transaction.commit().await?,
+        None => None,
+    };
+    match to_come {
+        Some(work) => timeout_at(deadline, work).await.unwrap_or(Err(ApiError::Overloaded)),
+        None => Ok(answer),
     }
-    Ok(answer)
 }
 
 /// The answer, and the transaction to commit before it is given; none where the answer was remembered.
@@ -404,7 +411,7 @@ async fn check_credentials(call: &Call, anew: bool) -> Result<(), ApiError> {
         if let Some(caller) = call.authenticate(transaction.parts().0).await? {
             telemetry::asked_by(caller.id);
         }
-        transaction.commit().await
+        transaction.commit().await.map(drop)
     });
     in_time(&call.app, call.deadline, work).await
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::PgConnection;
 
+use super::Answer;
+use super::action::Answering;
 use crate::db::Database;
 use crate::db::pool::{self, Pooled, Unbegun};
 use crate::db::proof::Server;
@@ -13,18 +15,29 @@ use crate::telemetry::{self, metrics};
 
 /// What is to be done once the transaction is committed. If it isn't, none of it is done.
 #[derive(Default)]
-pub struct AfterCommit(Vec<Box<dyn FnOnce() + Send>>);
+pub struct AfterCommit {
+    quick: Vec<Box<dyn FnOnce() + Send>>,
+    answer: Option<Answering<'static>>,
+}
 
 impl AfterCommit {
     /// Do this, too. It must be quick, and can't fail any more.
     pub fn push(&mut self, work: impl FnOnce() + Send + 'static) {
-        self.0.push(Box::new(work));
+        self.quick.push(Box::new(work));
     }
 
-    fn run(self) {
-        for work in self.0 {
+    /// Answer with what this gives, rather than with what the action did. It may take its time: the request has no
+    /// connection to the database any more.
+    pub fn answer(&mut self, work: impl Future<Output = Result<Answer, ApiError>> + Send + 'static) {
+        self.answer = Some(Box::pin(work));
+    }
+
+    /// Do it. Gives the answer that is still to come, if one is.
+    fn run(self) -> Option<Answering<'static>> {
+        for work in self.quick {
             work();
         }
+        self.answer
     }
 }
 
@@ -170,25 +183,23 @@ impl Transaction {
 
     /// Commit, and do what was put down for afterwards. The commit goes on whatever becomes of the request: neither a
     /// client that leaves nor the request's time limit stops it halfway. What was only tried is undone instead, once all
-    /// that a commit checks is checked.
+    /// that a commit checks is checked. Gives the answer that is still to come, if one is.
     ///
     /// # Errors
     /// The database refused it, or failed.
-    pub async fn commit(self) -> Result<(), ApiError> {
+    pub async fn commit(self) -> Result<Option<Answering<'static>>, ApiError> {
         let Self { mut connection, after_commit, is_tried, .. } = self;
         if !connection.in_transaction() {
             connection.finish().await?;
-            after_commit.run();
-            return Ok(());
+            return Ok(after_commit.run());
         }
         if is_tried {
             sqlx::raw_sql("SET CONSTRAINTS ALL IMMEDIATE").execute(&mut *connection).await?;
-            return Ok(()); // dropped, which rolls it back
+            return Ok(None); // dropped, which rolls it back
         }
         let committed = tokio::spawn(telemetry::carried(async move {
             connection.finish().await?;
-            after_commit.run();
-            Ok(())
+            Ok(after_commit.run())
         }));
         committed.await.map_err(anyhow::Error::from)?
     }

@@ -1,4 +1,4 @@
-"""ak-stages sends invitations through aiosmtpd: in the clear, by STARTTLS and by TLS, with a login by PLAIN or LOGIN.
+"""ak-stages sends invitations through aiosmtpd: in the clear, by STARTTLS and by TLS, with a login by PLAIN, LOGIN or XOAUTH2.
 
 Each case starts the program on a database of its own, queues a mail to somebody with a name and an address in another
 script, and looks at what the SMTP server got. A certificate that nobody vouches for gets no mail.
@@ -13,11 +13,14 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 import warnings
 from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
@@ -25,6 +28,8 @@ from aiosmtpd.smtp import SMTP, AuthResult
 PROGRAM = os.environ["PROGRAM"]
 TOKEN = "a-token-for-tests-and-nothing-else"
 PASSWORD = "päss word-1"
+ACCESS = "an-access-token-1"
+SECRET = "the secret&of a client"
 PATIENCE = 60
 
 
@@ -60,17 +65,57 @@ def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
     return cert, context
 
 
+class Smtp(SMTP):
+    """aiosmtpd, which may log in by XOAUTH2, too."""
+
+    async def auth_XOAUTH2(self, _, args: list[str]) -> AuthResult:
+        said = base64.b64decode(args[1])
+        self.session.mechanism = "XOAUTH2"
+        if said == f"user=mailer\x01auth=Bearer {ACCESS}\x01\x01".encode():
+            return AuthResult(success=True, handled=False, auth_data="mailer")
+        await self.challenge_auth(b'{"status":"401"}')
+        return AuthResult(success=False, handled=False)
+
+
+class TokenEndpoint(ThreadingHTTPServer):
+    """Where the access token is to be had, over TLS."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        super().__init__(("127.0.0.1", 0), TokenHandler)
+        self.socket = tls.wrap_socket(self.socket, server_side=True)
+        self.asked = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class TokenHandler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.server.asked.append(form)
+        body = json.dumps({"token_type": "Bearer", "access_token": ACCESS, "expires_in": 3600}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: what goes wrong shows in the case."""
+
+
 class Server(Controller):
     """aiosmtpd on a free port, with the options of a case."""
 
     def __init__(self, inbox: Inbox, tls: ssl.SSLContext | None, **options) -> None:
+        self.xoauth2 = options.pop("xoauth2", False)
         self.options = options
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         super().__init__(inbox, hostname="127.0.0.1", port=port, ssl_context=tls, ready_timeout=PATIENCE)
 
     def factory(self) -> SMTP:
-        return SMTP(self.handler, enable_SMTPUTF8=True, **self.options)
+        # aiosmtpd offers each mechanism that it has a method for.
+        program = Smtp if self.xoauth2 else SMTP
+        return program(self.handler, enable_SMTPUTF8=True, **self.options)
 
 
 class Program:
@@ -141,17 +186,17 @@ def same(what: str, found: object, expected: object) -> None:
         raise SystemExit(f"{what}: {found!r} rather than {expected!r}")
 
 
-def no_secrets(name: str, program: Program, key: str) -> None:
-    """Neither the invitation's key nor the password nor the token is in the log, at the level `trace`, nor in what is shown.
+def no_secrets(name: str, program: Program, key: str, answers: str = "") -> None:
+    """Neither the invitation's key nor the password nor a token is in the log, at the level `trace`, nor in what is shown.
 
     The password isn't there as it goes over the wire either.
     """
     messages = program.ask("GET", f"/stages/invitation/invitations/{key}/messages/")
-    shown = program.log.read_text() + json.dumps(messages, ensure_ascii=False) + program.command("mail", "list")
+    shown = program.log.read_text() + json.dumps(messages, ensure_ascii=False) + program.command("mail", "list") + answers
     for message in {message["state"]: message for message in messages}.values():
         shown += program.command("mail", "show", message["pk"])
     encoded = [base64.b64encode(text.encode()).decode() for text in (f"\0mailer\0{PASSWORD}", PASSWORD)]
-    for secret in (key, key.replace("-", ""), PASSWORD, *encoded, TOKEN):
+    for secret in (key, key.replace("-", ""), PASSWORD, *encoded, ACCESS, SECRET, TOKEN):
         if secret in shown:
             raise SystemExit(f"{name}: {secret} is in the log, or shown")
 
@@ -179,7 +224,10 @@ def check(name: str, arrives: bool, program: Program, inbox: Inbox, settings: di
     body = {"email_addresses": ["Jörg 北 <jörg@münchen.example>"], "reply_to": "help@example.com"}
     program.ask("POST", f"{path}send_email/", body)
     message = settled(program, path, {"sent"} if arrives else {"failed", "dead"})
-    no_secrets(name, program, key)
+    # A test mail takes the same steps.
+    tested = program.ask("POST", "/stages/email/test/", {"use_global_settings": True, "mode": "auth"})
+    same(f"{name}: test", tested["successful"], arrives)
+    no_secrets(name, program, key, json.dumps(tested))
     if not arrives:
         same(f"{name}: mails", len(inbox.mails), 0)
         same(f"{name}: state", message["state"], "failed")
@@ -187,6 +235,7 @@ def check(name: str, arrives: bool, program: Program, inbox: Inbox, settings: di
     ((session, envelope, is_encrypted),) = inbox.mails
     encrypted = "true" in (settings.get("AUTHENTIK_EMAIL__USE_TLS"), settings.get("AUTHENTIK_EMAIL__USE_SSL"))
     same(f"{name}: TLS", is_encrypted, encrypted)
+    same(f"{name}: TLS of the test", "TLS" in [step["step"] for step in tested["steps"]], encrypted)
     same(f"{name}: login", session.authenticated or False, "AUTHENTIK_EMAIL__USERNAME" in settings)
     same(f"{name}: recipients", envelope.rcpt_tos, ["jörg@xn--mnchen-3ya.example"])
     same(f"{name}: options", "SMTPUTF8" in envelope.mail_options, True)
@@ -218,6 +267,18 @@ def main() -> None:
         case("TLS", True, context, tls | trusted | login, **auth, auth_require_tls=False)
         case("STARTTLS that isn't offered", False, None, starttls | trusted)
         case("a certificate that nobody vouches for", False, None, starttls, **over)
+        endpoint = TokenEndpoint(context)
+        oauth = {
+            "AUTHENTIK_EMAIL__USERNAME": "mailer",
+            "AUTHENTIK_STAGES__EMAIL_OAUTH_TOKEN_URL": f"https://localhost:{endpoint.server_port}/token",
+            "AUTHENTIK_STAGES__EMAIL_OAUTH_CLIENT_ID": "client",
+            "AUTHENTIK_STAGES__EMAIL_OAUTH_CLIENT_SECRET": SECRET,
+            "AUTHENTIK_STAGES__EMAIL_OAUTH_SCOPE": "mail",
+        }
+        case("STARTTLS, XOAUTH2", True, None, starttls | trusted | oauth, xoauth2=True, auth_required=True, **over)
+        form = {"grant_type": ["client_credentials"], "client_id": ["client"], "client_secret": [SECRET], "scope": ["mail"]}
+        same("what the token was asked for with", endpoint.asked, [form, form])
+        case("no XOAUTH2 where there is none", False, None, starttls | trusted | oauth, **over, **auth)
         wrong = login | {"AUTHENTIK_EMAIL__PASSWORD": "another"}
         case("a wrong password", False, None, starttls | trusted | wrong, **over, **auth)
 

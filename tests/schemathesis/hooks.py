@@ -56,6 +56,7 @@ LAWFUL = {
     "subject": "A subject",
     "target": SEEDS["flow"],
     "template": "email/account_confirmation.html",
+    "to": "person@example.org",
     "token_expiry": "minutes=30",
     "type": "external",
     "url": "",
@@ -66,13 +67,19 @@ LAWFUL = {
 # Parameters that name what a new server has none of.
 UNNAMEABLE = {"policies", "roles_by_name", "roles_by_pk"}
 
-# Why something may be refused whatever the schema allows: PostgreSQL has no NUL, Django REST framework trims blanks, and
-# an invitation may have lost its flow, or its time, before it is sent.
+# Why something may be refused whatever the schema allows: PostgreSQL has no NUL, Django REST framework trims blanks, an
+# invitation may have lost its flow, or its time, before it is sent, and test mails go to SMTP servers, seldom, and to
+# somebody.
 REFUSALS = (
     "Null characters are not allowed.",
     "This field may not be blank.",
     "Invitation has no associated flow",
     "Invitation has expired",
+    "AUTHENTIK_STAGES__EMAIL_HOSTS does not name it.",
+    "Ensure this value is a port, from 0 to 65535.",
+    "“use_tls” and “use_ssl” can't both be true.",
+    '{"to":["This field is required."]}',
+    "Request was throttled.",
 )
 
 

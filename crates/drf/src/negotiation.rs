@@ -30,6 +30,19 @@ pub fn accept<'a>(accept: impl Iterator<Item = &'a str>, query: &Query) -> Resul
     if takes_json { Ok(()) } else { Err(Refusal::NotAcceptable) }
 }
 
+/// The languages that an `Accept-Language` header names, the most wanted first; those that it refuses and `*` are left out.
+pub fn languages(accept_language: &str) -> Vec<&str> {
+    let wanted = accept_language.split(',').filter_map(|range| {
+        let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let quality = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
+        let quality: f32 = quality.map_or(Some(1.0), |text| text.trim().parse().ok())?;
+        Some((tag.trim(), quality)).filter(|(tag, quality)| !matches!(*tag, "" | "*") && *quality > 0.0)
+    });
+    let mut wanted: Vec<_> = wanted.collect();
+    wanted.sort_by(|one, other| other.1.total_cmp(&one.1)); // stable: of equals the first is meant
+    wanted.into_iter().map(|(tag, _)| tag).collect()
+}
+
 /// Whether a `Content-Type` is JSON's. Parameters such as `charset` don't matter.
 pub fn is_json(content_type: &str) -> bool {
     content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")

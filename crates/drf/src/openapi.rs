@@ -448,9 +448,13 @@ fn lookup_parameter(declared: &Declaration) -> Value {
     })
 }
 
-/// The path parameter of an action's own: a key.
+/// The path parameter of an action's own: a key, or a name.
 fn own_parameter(name: &str) -> Value {
-    json!({ "in": "path", "name": name, "schema": { "type": "string", "format": "uuid" }, "required": true })
+    let mut schema = json!({ "type": "string" });
+    if name.ends_with("_uuid") {
+        schema["format"] = json!("uuid");
+    }
+    json!({ "in": "path", "name": name, "schema": schema, "required": true })
 }
 
 fn response(schema: &Value) -> Value {

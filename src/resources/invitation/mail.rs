@@ -12,15 +12,16 @@ use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::super::{email_stage, stage};
 use super::Invitation;
 use crate::app::App;
 use crate::config::PublicUrl;
 use crate::contract::{Release, messages};
 use crate::db::extensions;
 use crate::error::ApiError;
-use crate::mail::Mailbox;
 use crate::mail::outbox::{self, Kind, Limits, Mail, Recipient, Shown, TooMany, Which};
 use crate::mail::template::{self, Parts, Refused, Subject};
+use crate::mail::{Mailbox, Unusable};
 use crate::views::{Action, Answer, Request, Resource};
 
 /// Addresses that a request may name.
@@ -35,6 +36,9 @@ const TEMPLATE: Field = Field::text("template").default(DefaultValue::Text("invi
 const SUBJECT: Field = Field::text("subject").max_length(200).help("Instead of the usual subject.");
 const FROM_ADDRESS: Field = Field::text("from_address").help("Instead of AUTHENTIK_EMAIL__FROM.");
 const REPLY_TO: Field = Field::text("reply_to").help("Where answers go, instead of the sender.");
+const STAGE: Field = Field::foreign_key("stage", "stage", &stage::TARGET)
+    .nullable()
+    .help("The email stage whose SMTP server and sender are used, instead of the global ones.");
 const CONTEXT: Field = Field::dictionary("context").help("More values for the template.");
 
 const ASKED: Fields = Fields::new(&[
@@ -45,6 +49,7 @@ const ASKED: Fields = Fields::new(&[
     SUBJECT,
     FROM_ADDRESS,
     REPLY_TO,
+    STAGE,
     CONTEXT,
 ]);
 
@@ -155,6 +160,7 @@ struct Asked {
     subject: Option<String>,
     from: Option<Mailbox>,
     reply_to: Option<Mailbox>,
+    stage: Option<Uuid>,
     context: Map<String, Value>,
 }
 
@@ -167,7 +173,8 @@ async fn send_email(mut request: Request<'_>, invitation: Invitation) -> Result<
         return Err(refusal(messages::NO_ADDRESSES));
     }
     let Some(flow) = invitation.flow else { return Err(refusal(messages::NO_FLOW)) };
-    let asked = Asked::read(&body, app)?;
+    let mut asked = Asked::read(&body, app)?;
+    asked.take_sender(&mut request).await?;
     if invitation.expires.is_some_and(|expires| expires <= app.clock.now()) {
         return Err(refusal(messages::EXPIRED));
     }
@@ -177,7 +184,7 @@ async fn send_email(mut request: Request<'_>, invitation: Invitation) -> Result<
         .bind(flow)
         .fetch_one(&mut *request.connection)
         .await?;
-    let parts = asked.render(app, &invitation, public_url, &slug)?;
+    let parts = asked.render(&request, &invitation, public_url, &slug)?;
     let mail = asked.mail(&request, &invitation, parts);
     refuse_too_many(request.connection, &mail, app).await?;
     outbox::queue(request.connection, &mail).await.map_err(unless_missing)?;
@@ -301,13 +308,32 @@ impl Asked {
         if !errors.is_empty() {
             return Err(ApiError::Validation(errors.into_body(ASKED)));
         }
-        Ok(Self { recipients, template, subject, from, reply_to, context })
+        let stage = draft.keys::<Uuid>(&STAGE).and_then(|keys| keys.first().copied());
+        Ok(Self { recipients, template, subject, from, reply_to, stage, context })
+    }
+
+    /// Whose settings send it: without a sender of its own it has theirs.
+    ///
+    /// # Errors
+    /// 400 for a stage that the caller doesn't see, or whose settings are of no use.
+    async fn take_sender(&mut self, request: &mut Request<'_>) -> Result<(), ApiError> {
+        let settings = &request.context.app.settings.mail;
+        let Some(key) = self.stage else { return Ok(()) };
+        let stage = email_stage::smtp(request.context, request.connection, key).await?;
+        let unknown = || ApiError::field(STAGE.name, drf::messages::invalid_pk(&key.to_string()));
+        let stage = stage.ok_or_else(unknown)?;
+        let unusable = |unusable: Unusable| ApiError::field(STAGE.name, unusable.sentence);
+        stage.server(settings).map_err(unusable)?;
+        if self.from.is_none() {
+            self.from = Some(stage.sender(settings).map_err(unusable)?);
+        }
+        Ok(())
     }
 
     /// What the mail says.
     fn render(
         &self,
-        app: &App,
+        request: &Request<'_>,
         invitation: &Invitation,
         public_url: &PublicUrl,
         slug: &str,
@@ -319,7 +345,8 @@ impl Asked {
             host: public_url.host(),
             context: self.context.clone(),
         };
-        let (release, locale) = (app.database.layout.release(), app.settings.mail.locale);
+        let app = request.context.app;
+        let (release, locale) = (app.database.layout.release(), request.locale());
         let rendered = template::render(&self.template, &app.templates.sources(), release, locale, subject);
         rendered.map_err(|refused| {
             let sentence = match refused {
@@ -344,6 +371,7 @@ impl Asked {
             created: app.clock.now(),
             created_by: request.context.caller.id,
             invitation: invitation.pk(),
+            stage: self.stage,
             template: self.template,
             sender: self.from.map_or_else(|| app.settings.mail.from.clone(), address),
             reply_to: self.reply_to.map(address).unwrap_or_default(),

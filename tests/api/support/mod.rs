@@ -14,6 +14,7 @@ mod secrets;
 mod seed;
 mod smtp;
 mod statements;
+mod token_endpoint;
 mod waiting;
 
 pub use client::{Answer, Client, JSON};
@@ -25,6 +26,7 @@ pub use samples::{as_parameter, flow_set_entry};
 pub use seed::{asked, seed};
 pub use smtp::{Smtp, Taken, Welcome};
 pub use statements::Statements;
+pub use token_endpoint::TokenEndpoint;
 pub use waiting::HeldCommits;
 
 use std::collections::BTreeMap;

@@ -106,6 +106,11 @@ impl Smtp {
         ]
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// What was taken so far.
     pub fn taken(&self) -> Vec<Taken> {
         self.state.lock().unwrap().taken.clone()
@@ -186,12 +191,18 @@ impl Session {
                     self.say("250-test")?;
                     self.say("250-8BITMIME")?;
                     self.say("250-SMTPUTF8")?;
-                    self.say("250 AUTH PLAIN LOGIN")?;
+                    self.say("250 AUTH PLAIN LOGIN XOAUTH2")?;
                 }
                 "AUTH" => {
                     self.state.lock().unwrap().credentials.push(rest.to_owned());
                     let wrong = rest.ends_with("B3cm9uZw=="); // `wrong`, behind a name
-                    self.say(if wrong { "535 no" } else { "235 yes" })?;
+                    let stale = rest.starts_with("XOAUTH2") && rest.ends_with("c3RhbGUBAQ=="); // `stale`, behind a name
+                    if stale {
+                        self.say("334 eyJzdGF0dXMiOiI0MDEifQ==")?;
+                        assert_eq!(self.line()?, "\r\n");
+                    }
+                    let words = format!("535 5.7.8 no, {rest}"); // which no server should repeat
+                    self.say(if wrong || stale { &words } else { "235 yes" })?;
                 }
                 "MAIL" => {
                     rest.strip_prefix("FROM:").unwrap().clone_into(&mut from);
