@@ -116,6 +116,21 @@ pub const NO_PUBLIC_URL: &str =
 /// The tables of our own beside authentik's.
 pub const NO_EXTENSIONS: &str =
     "The database lacks the tables for mail. `ak-stages extensions` prints the SQL that makes them.";
+/// A bulk request that doesn't say what to make, or says it twice.
+pub const NO_INVITATIONS: &str =
+    "Name either “invitations”, or a “template” with “names”, or a “template” with a “count”.";
+/// A bulk deletion that doesn't say of what, or says it twice.
+pub const NO_SELECTION: &str = "Name either “pks”, or filters of the list in the query.";
+/// A parameter that lists would ignore, where to ignore it would delete more.
+pub const NO_SUCH_FILTER: &str = "There is no such filter.";
+/// The same, without a value.
+pub const EMPTY_FILTER: &str = "This filter has no value.";
+/// A list that needs an entry.
+pub const EMPTY_LIST: &str = "This list may not be empty.";
+/// More than a template may be repeated, in bytes.
+pub fn too_much_repeated(most: usize) -> String {
+    format!("Ensure the fixed data of all invitations take no more than {most} bytes.")
+}
 /// A path of authentik's that isn't served here.
 pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
 /// The database can't be reached.

@@ -1,6 +1,7 @@
 //! INSERTs made from declarations: a row and its parent, the rows that go with it, and the row as answers show it, all
 //! with one statement.
 
+use chrono::{DateTime, Utc};
 use drf::Declaration;
 use drf::declaration::Parent;
 use drf::field::{DefaultValue, Field, Place};
@@ -10,7 +11,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::statements::{push_columns, push_content, push_default};
-use super::{Layout, PrimaryKey, Sql};
+use super::{Dictionary, Layout, PrimaryKey, Sql};
 use crate::clock::Ids;
 
 /// New rows of one table, and of its parent, that are inserted together, however many. Their keys are UUIDs.
@@ -31,6 +32,12 @@ pub enum Values {
     Texts(Vec<Option<String>>),
     /// A boolean for each, or the field's default.
     Booleans(Vec<Option<bool>>),
+    /// An instant for each, or the field's default.
+    DateTimes(Vec<Option<DateTime<Utc>>>),
+    /// A JSON object for each, or the field's default.
+    Dictionaries(Vec<Option<Dictionary>>),
+    /// The key of another row for each, or the field's default.
+    Keys(Vec<Option<Uuid>>),
     /// SQL over the row `given`: its `position` from 1, and what was given for each row by the names of the columns.
     Sql(&'static str),
 }
@@ -103,6 +110,9 @@ impl NewRows {
                 Values::Uuids(uuids) => query.push(", ").bind(uuids.clone()),
                 Values::Texts(texts) => query.push(", ").bind(texts.clone()),
                 Values::Booleans(booleans) => query.push(", ").bind(booleans.clone()),
+                Values::DateTimes(instants) => query.push(", ").bind(instants.clone()),
+                Values::Dictionaries(objects) => query.push(", ").bind(objects.clone()),
+                Values::Keys(keys) => query.push(", ").bind(keys.clone()),
                 Values::Same(_) | Values::Sql(_) => continue,
             };
             names.push(field.column);
@@ -148,12 +158,10 @@ impl NewRows {
                 Some(Values::Sql(sql)) => {
                     query.push(*sql);
                 }
-                Some(Values::Uuids(_) | Values::Texts(_) | Values::Booleans(_))
-                    if matches!(field.default, DefaultValue::None) =>
-                {
+                Some(_) if matches!(field.default, DefaultValue::None) => {
                     query.push("given.").push(field.column);
                 }
-                Some(Values::Uuids(_) | Values::Texts(_) | Values::Booleans(_)) => {
+                Some(_) => {
                     query.push("coalesce(given.").push(field.column).push(", ");
                     push_default(query, field)?;
                     query.push(")");

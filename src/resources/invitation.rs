@@ -1,5 +1,8 @@
 //! Invitations.
 
+mod batch;
+mod bulk;
+mod bulk_delete;
 mod mail;
 
 use std::collections::HashMap;
@@ -54,8 +57,17 @@ pub struct InvitationInput {
 pub const MODEL: Model =
     Model { app_label: "authentik_stages_invitation", name: "Invitation", model: "invitation" };
 
+const NAME: Field = Field::slug("name").required().filter();
 const EXPIRES: Field = Field::datetime("expires").nullable().default(DefaultValue::Null).filter();
+const FIXED_DATA: Field = Field::dictionary("fixed_data").default(DefaultValue::EmptyObject);
 const CREATED_BY: Field = Field::nested("created_by", "PartialUser", PartialUser::FIELDS).on("created_by_id");
+const SINGLE_USE: Field = Field::boolean("single_use")
+    .default(DefaultValue::Boolean(false))
+    .help("When enabled, the invitation will be deleted after usage.");
+const FLOW: Field = Field::foreign_key("flow", "flow_id", &flow::TARGET)
+    .nullable()
+    .default(DefaultValue::Null)
+    .help("When set, only the configured flow can use this invitation.");
 
 impl Resource for Invitation {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -63,17 +75,12 @@ impl Resource for Invitation {
         operation: "stages_invitation_invitations",
         fields: Fields::new(&[
             Field::uuid("pk").column("invite_uuid").read_only().label("Invite uuid"),
-            Field::slug("name").required().filter(),
+            NAME,
             EXPIRES,
-            Field::dictionary("fixed_data").default(DefaultValue::EmptyObject),
+            FIXED_DATA,
             CREATED_BY,
-            Field::boolean("single_use")
-                .default(DefaultValue::Boolean(false))
-                .help("When enabled, the invitation will be deleted after usage."),
-            Field::foreign_key("flow", "flow_id", &flow::TARGET)
-                .nullable()
-                .default(DefaultValue::Null)
-                .help("When set, only the configured flow can use this invitation."),
+            SINGLE_USE,
+            FLOW,
             Field::nested("flow_obj", "Flow", flow::FIELDS).nullable(),
             Field::boolean("expiring").default(DefaultValue::Boolean(true)).internal(),
         ]),
@@ -107,7 +114,7 @@ impl Resource for Invitation {
         )
     };
     const EXTRA_ACTIONS: &'static [Action<Self>] =
-        &[mail::SEND_EMAIL, mail::MESSAGES, mail::RETRIEVE, mail::RETRY];
+        &[mail::SEND_EMAIL, mail::MESSAGES, mail::RETRIEVE, mail::RETRY, bulk::CREATE, bulk_delete::DELETE];
     const TELLS_SNAPSHOT: bool = true;
     type Input = InvitationInput;
     type Key = Uuid;
@@ -131,14 +138,8 @@ impl Resource for Invitation {
         if *mode == Mode::Create {
             draft.set(&CREATED_BY, Content::Integer(context.caller.id));
         }
-        // authentik gives every saved invitation that would have no expiry the default duration, whether the request
-        // said null or nothing. A stored one can't be without.
-        let without_expiry = match input.expires {
-            Some(expires) => expires.is_none(),
-            None => *mode == Mode::Create,
-        };
-        if without_expiry && !errors.has(&EXPIRES) {
-            draft.set(&EXPIRES, Content::DateTime(context.default_expiry()));
+        if !errors.has(&EXPIRES) {
+            batch::give_expiry(draft, *mode, input, context.default_expiry());
         }
         Ok(())
     }

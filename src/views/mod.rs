@@ -19,5 +19,7 @@ mod validation;
 pub use action::{Action, ApiView, Request};
 pub use answer::Answer;
 pub use call::{Call, MAX_BODY};
+pub use lookup::Lens;
 pub use resource::{Check, Context, Making, Preparation, Resource, Save};
 pub use transaction::AfterCommit;
+pub use validation::examine;

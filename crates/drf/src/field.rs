@@ -295,6 +295,10 @@ impl Field {
         field.invalid = messages::NOT_AN_EMAIL;
         field
     }
+    /// An integer within these bounds.
+    pub const fn integer_within(name: &'static str, min: i32, max: i32) -> Self {
+        Self::new(name, FieldKind::Integer { min, max })
+    }
     /// A signed 32-bit integer.
     pub const fn integer(name: &'static str) -> Self {
         Self::new(name, FieldKind::Integer { min: i32::MIN, max: i32::MAX })
@@ -342,6 +346,10 @@ impl Field {
     /// An object inside this one; read-only.
     pub const fn nested(name: &'static str, component: &'static str, fields: Fields) -> Self {
         Self::new(name, FieldKind::Nested { component, fields, many: false }).nowhere().read_only()
+    }
+    /// An object inside the body of an action.
+    pub const fn nested_object(name: &'static str, component: &'static str, fields: Fields) -> Self {
+        Self::new(name, FieldKind::Nested { component, fields, many: false }).nowhere()
     }
     /// Something computed; read-only.
     pub const fn computed(name: &'static str, schema: Schema) -> Self {
