@@ -82,6 +82,12 @@ pub const NO_ADDRESSES: &str = "No email addresses provided";
 pub const NO_FLOW: &str = "Invitation has no associated flow";
 /// A mail about an invitation that has ended.
 pub const EXPIRED: &str = "Invitation has expired";
+/// A use of an invitation for a flow that it isn't for.
+pub const OTHER_FLOW: &str = "Invitation is for another flow";
+/// A use beyond the last.
+pub const USED_UP: &str = "Invitation has been used as often as it may be";
+/// A use while all that are left are kept for others.
+pub const RESERVED: &str = "Invitation is reserved";
 /// Not an address that mail can be sent to.
 pub fn invalid_address(value: &str) -> String {
     format!("“{value}” is not a valid email address.")
@@ -131,6 +137,8 @@ pub const EMPTY_LIST: &str = "This list may not be empty.";
 pub fn too_much_repeated(most: usize) -> String {
     format!("Ensure the fixed data of all invitations take no more than {most} bytes.")
 }
+/// The tables of our own beside authentik's, of invitations.
+pub const NO_INVITATION_TABLES: &str = "The database lacks the tables for this. `ak-stages extensions` prints the SQL that makes them; then restart ak-stages.";
 /// A path of authentik's that isn't served here.
 pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
 /// The database can't be reached.

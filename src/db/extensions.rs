@@ -5,15 +5,23 @@ use std::fmt::Write;
 
 use sqlx::PgConnection;
 
-/// What makes them: the migration itself, which leaves alone what is there.
-const SQL: &str = include_str!("../../migrations/0006_mail.sql");
+/// What makes them: the migrations themselves, which leave alone what is there.
+const SQL: [&str; 2] =
+    [include_str!("../../migrations/0006_mail.sql"), include_str!("../../migrations/0008_invitations.sql")];
 
 /// The tables.
-const TABLES: [&str; 2] = ["ak_stages.mail", "ak_stages.message"];
+const TABLES: [&str; 6] = [
+    "ak_stages.mail",
+    "ak_stages.message",
+    "ak_stages.invitation_uses",
+    "ak_stages.reservation",
+    "ak_stages.invitation_history",
+    "ak_stages.imported_line",
+];
 
 /// The SQL that makes the tables, and gives `role`, which is quoted already, what it needs of them.
 pub fn sql(role: Option<&str>) -> String {
-    let mut sql = format!("BEGIN;\n\n{SQL}");
+    let mut sql = format!("BEGIN;\n\n{}", SQL.join("\n"));
     if let Some(role) = role {
         sql.push('\n');
         // `fmt::Write` for a `String` can't fail.

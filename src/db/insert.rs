@@ -53,6 +53,11 @@ impl NewRows {
         Self { declared, keys: keys.collect(), columns: Vec::new() }
     }
 
+    /// New rows whose keys are those of other rows, a row for each.
+    pub fn keyed(declared: &'static Declaration, keys: &[Uuid]) -> Self {
+        Self { declared, keys: keys.iter().map(|key| (*key, *key)).collect(), columns: Vec::new() }
+    }
+
     /// Let the field be this.
     #[must_use]
     pub fn with(mut self, field: &'static Field, values: Values) -> Self {
@@ -215,7 +220,9 @@ pub async fn insert<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     for (number, rows) in beside.iter().enumerate() {
         query.push(", ");
         rows.push_given(&mut query, number)?;
-        query.push(", ").push(rows.declared.table.name).push(" AS (");
+        // A name in a statement has no schema.
+        let name = rows.declared.table.name;
+        query.push(", ").push(name.rsplit_once('.').map_or(name, |(_, name)| name)).push(" AS (");
         rows.push_own(&mut query, number)?;
         push_returning(&mut query, rows.declared, Place::Own);
         query.push(")");

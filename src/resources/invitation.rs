@@ -1,9 +1,12 @@
 //! Invitations.
 
 mod batch;
+mod beyond;
 mod bulk;
 mod bulk_delete;
+mod history;
 mod mail;
+mod redeem;
 
 use std::collections::HashMap;
 
@@ -25,8 +28,9 @@ use super::flow::{self, Flow};
 use super::user::{self, PartialUser};
 use crate::app::App;
 use crate::db::Dictionary;
+use crate::db::insert::NewRows;
 use crate::error::ApiError;
-use crate::views::{Action, Context, Preparation, Resource};
+use crate::views::{Action, Context, Making, Preparation, Resource, Save};
 
 /// An invitation. Its key is the secret of the link that is sent to the invited.
 #[derive(Debug, Serialize, FromRow)]
@@ -42,6 +46,10 @@ pub struct Invitation {
     flow: Option<Uuid>,
     #[sqlx(skip)]
     flow_obj: Option<Flow>,
+    /// Beyond authentik's answers: only for those who ask for it.
+    #[sqlx(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_uses: Option<Option<i32>>,
 }
 
 /// The values with rules of their own.
@@ -68,6 +76,13 @@ const FLOW: Field = Field::foreign_key("flow", "flow_id", &flow::TARGET)
     .nullable()
     .default(DefaultValue::Null)
     .help("When set, only the configured flow can use this invitation.");
+/// Beyond authentik's fields. Answers show it where they are asked to: see [`beyond::attach`].
+const MAX_USES: Field = Field::integer_within("max_uses", 1, i32::MAX)
+    .nullable()
+    .nowhere()
+    .write_only()
+    .beyond_contract()
+    .help("How often the invitation may be used through redeem/; null for any number.");
 
 impl Resource for Invitation {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -83,6 +98,7 @@ impl Resource for Invitation {
             FLOW,
             Field::nested("flow_obj", "Flow", flow::FIELDS).nullable(),
             Field::boolean("expiring").default(DefaultValue::Boolean(true)).internal(),
+            MAX_USES,
         ]),
         lookup: Lookup {
             parameter: "invite_uuid",
@@ -113,8 +129,20 @@ impl Resource for Invitation {
             },
         )
     };
-    const EXTRA_ACTIONS: &'static [Action<Self>] =
-        &[mail::SEND_EMAIL, mail::MESSAGES, mail::RETRIEVE, mail::RETRY, bulk::CREATE, bulk_delete::DELETE];
+    const EXTRA_ACTIONS: &'static [Action<Self>] = &[
+        mail::SEND_EMAIL,
+        mail::MESSAGES,
+        mail::RETRIEVE,
+        mail::RETRY,
+        bulk::CREATE,
+        bulk_delete::DELETE,
+        redeem::STATUS,
+        redeem::REDEEM,
+        redeem::COMMIT,
+        redeem::RELEASE,
+        history::OF_ONE,
+        history::OF_ALL,
+    ];
     const TELLS_SNAPSHOT: bool = true;
     type Input = InvitationInput;
     type Key = Uuid;
@@ -152,10 +180,34 @@ impl Resource for Invitation {
         let keys = rows.iter().filter_map(|row| row.flow).collect();
         let flows: HashMap<Uuid, Flow> =
             flow::load(context, connection, keys).await?.into_iter().map(|flow| (flow.pk(), flow)).collect();
-        for row in rows {
+        for row in &mut *rows {
             row.created_by.complete(context.app.database.layout.install_id());
             row.flow_obj = row.flow.and_then(|key| flows.get(&key).cloned());
         }
-        Ok(())
+        beyond::attach(context, connection, rows).await
+    }
+
+    async fn beside(making: &mut Making<'_, Self>, input: &Self::Input) -> Result<Vec<NewRows>, ApiError> {
+        let name = input.name.as_deref().unwrap_or_default();
+        Ok(making.pk.map_or_else(Vec::new, |pk| beyond::beside(making.context, pk, name)))
+    }
+
+    async fn saved(save: &mut Save<'_, Self>, _input: &Self::Input) -> Result<(), ApiError> {
+        let Save { context, connection, pk, before, draft, .. } = save;
+        match before {
+            Some(before) => beyond::changed(*context, connection, before, draft).await,
+            None => {
+                let limit = beyond::max_uses(draft).flatten().map(|most| (*pk, most));
+                beyond::limit(connection, limit.as_slice()).await
+            }
+        }
+    }
+
+    async fn destroying(
+        context: Context<'_>,
+        connection: &mut PgConnection,
+        row: &Self,
+    ) -> Result<(), ApiError> {
+        beyond::deleted(context, connection, &[(row.pk, row.name.clone())]).await
     }
 }

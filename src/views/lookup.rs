@@ -69,7 +69,10 @@ impl<'a> Lens<'a> {
 
     /// authentik refuses those who see no row, rather than show them an empty list. The search runs before that
     /// decision, the filters after it.
-    pub(super) async fn refuse_if_nothing(&self, connection: &mut PgConnection) -> Result<(), ApiError> {
+    ///
+    /// # Errors
+    /// 403 for those.
+    pub async fn refuse_if_nothing(&self, connection: &mut PgConnection) -> Result<(), ApiError> {
         if !self.scope.empty_is_denied() {
             return Ok(());
         }

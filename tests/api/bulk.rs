@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, IN_HALF_AN_HOUR, INVITATION, JSON, Statements, TestApp};
+use crate::support::{Answer, IN_HALF_AN_HOUR, INVITATION, JSON, Program, Statements, TestApp};
 
 const BULK: &str = "/stages/invitation/invitations/bulk/";
 const BULK_DELETE: &str = "/stages/invitation/invitations/bulk_delete/";
@@ -163,6 +163,27 @@ async fn a_handful_of_statements_does() {
     assert_eq!((answer.status(200).json()["count"].clone(), names(&app).await.len()), (json!(10_010), 10));
 }
 
+/// The largest body, and the largest template, several times.
+#[tokio::test]
+async fn what_ten_thousand_take_of_memory_is_bounded() {
+    const MOST: usize = 100; // MB
+    let app = TestApp::new().await;
+    let server = Program::serve(&app.environment());
+    let invitation =
+        |n: usize| json!({ "name": format!("guest-{n}"), "fixed_data": { "a": "x".repeat(200) } });
+    let listed = json!({ "invitations": (0..10_000).map(invitation).collect::<Vec<_>>() }).to_string();
+    let repeated =
+        json!({ "template": { "name": "a", "fixed_data": { "a": "x".repeat(800) } }, "count": 10_000 });
+    assert!(listed.len() > 2_300_000);
+    let (before, _) = server.memory();
+    for body in [&listed, &repeated.to_string(), &listed] {
+        let (status, answer) = server.request("POST", &format!("/api/v3{BULK}"), "admin", body).unwrap();
+        assert_eq!(status, 200, "{answer:.200}");
+    }
+    let (_, highest) = server.memory();
+    assert!(highest < before + MOST, "{before} MB, then {highest} MB");
+}
+
 #[tokio::test]
 async fn to_make_many_takes_what_one_takes() {
     let app = TestApp::new().await;
@@ -203,7 +224,7 @@ async fn many_are_deleted_by_keys_or_by_filters() {
     }
     let gone = "0a0b0c0d-1111-4222-8333-0000abcdef01";
     let answer = app.admin().post(BULK_DELETE, json!({ "pks": [pks[1], gone] })).await;
-    answer.is(200, json!({ "dry_run": false, "count": 1, "pks": [pks[1]] }));
+    answer.is(200, json!({ "count": 1, "pks": [pks[1]], "dry_run": false }));
     app.admin()
         .post(&by_name, json!({}))
         .await
@@ -250,6 +271,6 @@ async fn who_may_delete_some_deletes_those_alone() {
     let looker = app.granted(&["view_invitation"], &pks[0]).await;
     looker.post(BULK_DELETE, json!({ "pks": [pks[0]] })).await.is(403, denied);
     let answer = some.post(&format!("{BULK_DELETE}?name=b"), json!({})).await;
-    answer.is(200, json!({ "dry_run": false, "count": 1, "pks": [pks[1]] }));
+    answer.is(200, json!({ "count": 1, "pks": [pks[1]], "dry_run": false }));
     assert_eq!(names(&app).await, ["a", "b"]);
 }

@@ -10,7 +10,7 @@ use drf::{Body, messages};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{CREATED_BY, EXPIRES, FIXED_DATA, FLOW, Invitation, InvitationInput, NAME, SINGLE_USE};
+use super::{CREATED_BY, EXPIRES, FIXED_DATA, FLOW, Invitation, InvitationInput, NAME, SINGLE_USE, beyond};
 use crate::auth::Scope;
 use crate::clock::Ids;
 use crate::db::insert::{NewRows, Values};
@@ -109,6 +109,8 @@ pub(super) struct Made {
     pub(super) name: String,
     /// When it ends.
     pub(super) expires: Option<DateTime<Utc>>,
+    /// How often it may be used, if that is limited.
+    pub(super) max_uses: Option<i32>,
 }
 
 /// Insert them with one statement, as made by the user `creator`. They come back in their order.
@@ -140,8 +142,9 @@ pub(super) async fn insert(
         .with(&SINGLE_USE, Values::Booleans(drafts.iter().map(boolean).collect()))
         .with(&FLOW, Values::Keys(drafts.iter().map(|draft| flow_of(draft)).collect()));
     rows.insert(connection).await?;
-    let made = rows.keys().zip(names).zip(instants);
-    Ok(made.map(|((pk, name), expires)| Made { pk, name, expires }).collect())
+    let limits = drafts.iter().map(|draft| beyond::max_uses(draft).flatten());
+    let made = rows.keys().zip(names).zip(instants.into_iter().zip(limits));
+    Ok(made.map(|((pk, name), (expires, max_uses))| Made { pk, name, expires, max_uses }).collect())
 }
 
 fn text_of(draft: &Draft, field: &Field) -> String {

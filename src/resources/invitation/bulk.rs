@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::batch::{self, Entry, Made};
-use super::{EXPIRES, FIXED_DATA, FLOW, Invitation, NAME, SINGLE_USE};
+use super::{EXPIRES, FIXED_DATA, FLOW, Invitation, MAX_USES, NAME, SINGLE_USE, beyond};
 use crate::authentik::Change;
 use crate::contract::messages;
 use crate::error::ApiError;
@@ -30,7 +30,7 @@ const MOST: usize = 10_000;
 /// The same, as a bound of a field.
 const MOST_COUNTED: i32 = 10_000;
 /// Bytes that the fixed data of a template may take when repeated: a body of 2.5 MiB isn't to become 25 GB.
-const MAX_REPEATED: usize = 32 * 1024 * 1024;
+const MAX_REPEATED: usize = 8 * 1024 * 1024;
 
 const INVITATIONS: Field = Field::nested_list("invitations", "Invitation", Invitation::DECLARATION.fields)
     .help("The invitations, at most 10000.");
@@ -42,7 +42,8 @@ const COUNT: Field = Field::integer_within("count", 1, MOST_COUNTED)
 const PARTIAL: Field =
     Field::boolean("partial").help("Make those that can be made, rather than all or nothing.");
 
-const TEMPLATE_FIELDS: Fields = Fields::new(&[Field::slug("name"), EXPIRES, FIXED_DATA, SINGLE_USE, FLOW]);
+const TEMPLATE_FIELDS: Fields =
+    Fields::new(&[Field::slug("name"), EXPIRES, FIXED_DATA, SINGLE_USE, FLOW, MAX_USES]);
 const ASKED: Fields = Fields::new(&[INVITATIONS, TEMPLATE, NAMES, COUNT, PARTIAL]);
 /// What is no invitation.
 const AROUND: Fields = Fields::new(&[NAMES, COUNT, PARTIAL]);
@@ -131,6 +132,8 @@ async fn make(request: &mut Request<'_>, drafts: &[&Draft]) -> Result<Vec<Made>,
     let (context, connection) = (request.context, &mut *request.connection);
     let made = batch::insert(connection, &context.app.ids, drafts, context.caller.id).await?;
     let named: Vec<_> = made.iter().map(|made| (made.pk, made.name.clone())).collect();
+    let limits: Vec<_> = made.iter().filter_map(|made| made.max_uses.map(|most| (made.pk, most))).collect();
+    beyond::made(context, connection, &named, &limits).await?;
     context.trace.wrote_all(connection, Change::Created, &Invitation::DECLARATION.model, &named).await?;
     let (created, user) = (made.len(), context.caller.id);
     request.after_commit.push(move || tracing::debug!(user, created, "invitations were made"));
@@ -245,8 +248,8 @@ async fn repeat(template: &Draft, names: Vec<Value>, dialect: Dialect) -> Result
     for (number, name) in names.into_iter().enumerate() {
         batch::give_way(number).await;
         let body = json!({ NAME.name: name }).into();
-        let (named, _, errors) = examine::<Invitation>(&body, Mode::Partial, dialect)?;
-        entries.push(match named.get(&NAME) {
+        let (examined, _, errors) = examine::<Invitation>(&body, Mode::Partial, dialect)?;
+        entries.push(match examined.get(&NAME) {
             Some(name) if errors.is_empty() => {
                 let mut draft = template.clone();
                 draft.set(&NAME, name.clone());

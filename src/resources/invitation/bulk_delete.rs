@@ -12,8 +12,8 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Invitation;
 use super::bulk::TAG;
+use super::{Invitation, beyond};
 use crate::authentik::{Change, cascade};
 use crate::contract::messages;
 use crate::db::search::Search;
@@ -34,9 +34,9 @@ const RESULT: Component = Component {
     name: "InvitationBulkDelete",
     schema: |document| {
         const FIELDS: Fields = Fields::new(&[
-            Field::boolean("dry_run").read_only(),
             Field::integer("count").read_only().help("How many were found."),
             Field::list("pks").read_only().help("Those that are deleted: of those found, at most 10000."),
+            Field::boolean("dry_run").read_only(),
         ]);
         document.fields("What a bulk deletion deletes", FIELDS)
     },
@@ -67,30 +67,33 @@ pub const DELETE: Action<Invitation> = Action::on_list(
 /// What is answered.
 #[derive(Serialize)]
 struct Outcome {
-    dry_run: bool,
     count: i64,
     pks: Vec<Uuid>,
+    dry_run: bool,
 }
 
 async fn delete(mut request: Request<'_>) -> Result<Answer, ApiError> {
     let (context, draft) = (request.context, std::mem::take(&mut request.draft));
     let connection = &mut *request.connection;
+    let lens = Lens::read::<Invitation>(context, connection).await?;
+    lens.refuse_if_nothing(connection).await?;
     let filters = Filters::read(context.query)?;
     let dry_run = filters.dry_run || draft.get(&DRY_RUN) == Some(&Content::Boolean(true));
     let found = match (keys(draft.get(&PKS))?, filters.any) {
         (Some(keys), false) => Found::by_keys(context, connection, keys).await?,
-        (None, true) => Found::by_filters(context, connection).await?,
+        (None, true) => Found::by_filters(context, connection, &lens).await?,
         _ => return Err(ApiError::field(drf::errors::NON_FIELD_ERRORS, messages::NO_SELECTION)),
     };
     let pks: Vec<Uuid> = found.rows.iter().map(|(pk, _)| *pk).collect();
     if !dry_run && !pks.is_empty() {
         let declared = Invitation::DECLARATION;
         context.trace.wrote_all(connection, Change::Deleted, &declared.model, &found.rows).await?;
+        beyond::deleted(context, connection, &found.rows).await?;
         cascade::delete(connection, &context.app.database.layout, declared.table.name, pks.clone()).await?;
         let (user, deleted) = (context.caller.id, pks.len());
         request.after_commit.push(move || tracing::debug!(user, deleted, "invitations were deleted"));
     }
-    Answer::ok(&Outcome { dry_run, count: found.count, pks })
+    Answer::ok(&Outcome { count: found.count, pks, dry_run })
 }
 
 /// What the query asks for.
@@ -152,10 +155,13 @@ struct Found {
 
 impl Found {
     /// Those that the query finds among those that the caller may delete.
-    async fn by_filters(context: Context<'_>, connection: &mut PgConnection) -> Result<Self, ApiError> {
+    async fn by_filters(
+        context: Context<'_>,
+        connection: &mut PgConnection,
+        lens: &Lens<'_>,
+    ) -> Result<Self, ApiError> {
         let declared = Invitation::DECLARATION;
         let deletable = context.caller.scope_to(&declared.model, Verb::Delete);
-        let lens = Lens::read::<Invitation>(context, connection).await?;
         let filtered = lens.filtered();
         let both = Both(filtered.scope, &deletable);
         let selection = Selection { scope: &both, ..filtered };
