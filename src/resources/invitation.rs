@@ -5,6 +5,7 @@ mod beyond;
 mod bulk;
 mod bulk_delete;
 mod history;
+pub mod import;
 mod mail;
 mod redeem;
 

@@ -21,5 +21,5 @@ pub use answer::Answer;
 pub use call::{Call, MAX_BODY};
 pub use lookup::Lens;
 pub use resource::{Check, Context, Making, Preparation, Resource, Save};
-pub use transaction::AfterCommit;
+pub use transaction::{AfterCommit, Transaction};
 pub use validation::examine;

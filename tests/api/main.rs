@@ -28,6 +28,7 @@ mod groups;
 mod history;
 mod hostile;
 mod http;
+mod import;
 mod invitations;
 mod laws;
 mod mail;
