@@ -242,6 +242,11 @@ pub const SETTINGS: &[Setting] = &[
         "what `flow_set` in a request does: `apply` binds the flows, `ignore` is authentik since 2025.12",
     ),
     setting(
+        "AUTHENTIK_STAGES__EXPIRED",
+        "delete",
+        "what becomes of expired invitations on our own database: `delete` deletes them within minutes, as authentik does, `keep` leaves them",
+    ),
+    setting(
         "AUTHENTIK_STAGES__RELEASE",
         "2026.5",
         "`2025.12`, `2026.2` or `2026.5`: whose enumerations, templates and version are answered, on our own database",
@@ -269,6 +274,15 @@ pub enum FlowSetMode {
     Apply,
     /// Nothing.
     Ignore,
+}
+
+/// What becomes of expired invitations on our own database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiredMode {
+    /// They are deleted.
+    Delete,
+    /// They stay.
+    Keep,
 }
 
 /// So many requests within so long.
@@ -348,6 +362,8 @@ pub struct Settings {
     pub template_dir: PathBuf,
     /// What `flow_set` in a request does.
     pub flow_set: FlowSetMode,
+    /// What becomes of expired invitations on our own database.
+    pub expired: ExpiredMode,
     /// Whose enumerations and templates hold on our own database.
     pub release: Release,
     /// Life of invitations and tokens without an expiry.
@@ -451,6 +467,11 @@ impl Settings {
             flow_set: source.parse("AUTHENTIK_STAGES__FLOW_SET", "apply or ignore", |text| match text {
                 "apply" => Some(FlowSetMode::Apply),
                 "ignore" => Some(FlowSetMode::Ignore),
+                _ => None,
+            })?,
+            expired: source.parse("AUTHENTIK_STAGES__EXPIRED", "delete or keep", |text| match text {
+                "delete" => Some(ExpiredMode::Delete),
+                "keep" => Some(ExpiredMode::Keep),
                 _ => None,
             })?,
             release: source.parse("AUTHENTIK_STAGES__RELEASE", "2025.12, 2026.2 or 2026.5", Release::of)?,
@@ -677,6 +698,7 @@ mod tests {
     #[case("AUTHENTIK_STAGES__BODIES", "2621439")]
     #[case("AUTHENTIK_STAGES__STALL", "milliseconds=5")]
     #[case("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
+    #[case("AUTHENTIK_STAGES__EXPIRED", "maybe")]
     #[case("AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION", "soon")]
     #[case("AUTHENTIK_STAGES__STRICT", "very")]
     #[case("AUTHENTIK_STAGES__PUBLIC_URL", "nowhere")]

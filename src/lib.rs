@@ -10,6 +10,7 @@
 //! - `authentik`: what authentik does beside a write.
 //! - `auth`: credentials become a caller, a caller becomes a scope.
 //! - [`app`]: the state that requests share. [`config`] reads its settings.
+//! - [`invitations`]: what invitations have beyond authentik's.
 //! - [`db`]: which PostgreSQL, what is in it, statements made from declarations.
 //! - [`contract`]: facts of authentik's contract. `error` is every way in which a request can fail.
 //!
@@ -26,6 +27,7 @@ pub mod db;
 mod email_templates;
 mod error;
 pub mod http;
+pub mod invitations;
 mod mail;
 mod memory;
 pub mod resources;

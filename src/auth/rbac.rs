@@ -147,13 +147,18 @@ impl Caller {
 
     /// The rows of `model` that the caller may view.
     pub fn scope(&self, model: &Model) -> Scope {
-        if self.may(model, Verb::View) {
+        self.scope_to(model, Verb::View)
+    }
+
+    /// The rows of `model` to which the caller may do this.
+    pub fn scope_to(&self, model: &Model, verb: Verb) -> Scope {
+        if self.may(model, verb) {
             return Scope(Rows::All);
         }
         Scope(Rows::Granted {
             roles: self.roles.clone(),
             app_label: model.app_label,
-            codename: model.codename(Verb::View),
+            codename: model.codename(verb),
             empty_is_denied: self.kind != "internal_service_account",
         })
     }

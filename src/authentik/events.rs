@@ -3,6 +3,7 @@
 use drf::permission::Model;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::Author;
 use crate::contract::duration::parse_timedelta;
@@ -56,34 +57,49 @@ impl Author<'_> {
         pk: Value,
         name: &str,
     ) -> Result<(), ApiError> {
+        self.record_all(connection, change, model, vec![(pk, name)]).await
+    }
+
+    /// The same for several objects to which the same happened: an event each, with one statement.
+    pub(super) async fn record_all(
+        self,
+        connection: &mut PgConnection,
+        change: Change,
+        model: &Model,
+        objects: Vec<(Value, &str)>,
+    ) -> Result<(), ApiError> {
         let Self { caller, origin, clock, ids, .. } = self;
         let retention =
             parse_timedelta(&caller.tenant.event_retention).unwrap_or(chrono::Duration::days(365));
         let key = if change == Change::SecretViewed { "secret" } else { "model" };
-        let context = json!({
-            key: { "pk": pk, "app": model.app_label, "name": name, "model_name": model.model },
-            "http_request": {
-                "args": origin.args,
-                "path": origin.path,
-                "method": origin.method,
-                "request_id": origin.request_id,
-                "user_agent": origin.user_agent,
-            },
+        let about = |(pk, name): (Value, &str)| json!({ "pk": pk, "app": model.app_label, "name": name, "model_name": model.model });
+        let keys: Vec<Uuid> = objects.iter().map(|_| ids.next()).collect();
+        let about: Vec<Value> = objects.into_iter().map(about).collect();
+        let request = json!({
+            "args": origin.args,
+            "path": origin.path,
+            "method": origin.method,
+            "request_id": origin.request_id,
+            "user_agent": origin.user_agent,
         });
         sqlx::query(
             "INSERT INTO authentik_events_event \
              (event_uuid, action, app, context, client_ip, created, \"user\", expires, expiring, brand) \
-             VALUES ($1, $2, $3, $4, $5::inet, $6, $7, $8, TRUE, $9)",
+             SELECT o.key, $3, $4, jsonb_build_object($10::text, o.about, 'http_request', $11::jsonb), $5::inet, $6, $7, \
+               $8, TRUE, $9 \
+             FROM unnest($1::uuid[], $2::jsonb[]) AS o (key, about)",
         )
-        .bind(ids.next())
+        .bind(keys)
+        .bind(about)
         .bind(change.action())
         .bind(APP)
-        .bind(context)
         .bind(origin.client_ip.to_string())
         .bind(clock.now())
         .bind(json!({ "pk": caller.id, "email": caller.email, "username": caller.username }))
         .bind(clock.after(retention))
         .bind(caller.tenant.brand.clone().unwrap_or_else(|| json!({})))
+        .bind(key)
+        .bind(request)
         .execute(connection)
         .await?;
         Ok(())

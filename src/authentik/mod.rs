@@ -145,9 +145,33 @@ impl<'a> Trace<'a> {
         pk: impl PrimaryKey,
     ) -> Result<(), ApiError> {
         match self.0 {
-            Some(author) => initial_permissions::grant(author.caller, connection, model, pk).await,
+            Some(author) => {
+                initial_permissions::grant(author.caller, connection, model, vec![pk.to_string()]).await
+            }
             None => Ok(()),
         }
+    }
+
+    /// The same happened to several objects of a model that is no part of flows: an event each. Those that were made are
+    /// their creator's as [`Self::made`] has it. The number of statements doesn't grow with theirs.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn wrote_all<K: PrimaryKey>(
+        self,
+        connection: &mut PgConnection,
+        change: Change,
+        model: &Model,
+        objects: &[(K, String)],
+    ) -> Result<(), ApiError> {
+        let Some(author) = self.0 else { return Ok(()) };
+        let named = objects.iter().map(|(pk, name)| (pk.in_event(), name.as_str())).collect();
+        author.record_all(connection, change, model, named).await?;
+        if change == Change::Created {
+            let pks = objects.iter().map(|(pk, _)| pk.to_string()).collect();
+            initial_permissions::grant(author.caller, connection, model, pks).await?;
+        }
+        Ok(())
     }
 
     /// A user is to be logged out everywhere.

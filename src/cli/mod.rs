@@ -3,6 +3,7 @@
 mod doctor;
 mod extensions;
 mod healthcheck;
+mod invitation;
 mod mail;
 mod role;
 mod serve;
@@ -14,6 +15,7 @@ mod user;
 use anyhow::bail;
 use clap::{Parser, Subcommand};
 
+use self::invitation::Invitation;
 use self::mail::Mail;
 use self::role::Role;
 use self::stdout::print;
@@ -50,7 +52,7 @@ enum Command {
         /// The role
         role: String,
     },
-    /// Print the SQL that makes the tables of our own beside authentik's, which mail takes
+    /// Print the SQL that makes the tables of our own beside authentik's, which mail and uses of invitations take
     Extensions {
         /// The role that shall use them; unset, no privileges are granted
         role: Option<String>,
@@ -58,6 +60,9 @@ enum Command {
     /// Mails that wait, were sent or were given up, and what they say
     #[command(subcommand)]
     Mail(Mail),
+    /// Invitations from files, and into them
+    #[command(subcommand)]
+    Invitation(Invitation),
     /// API tokens
     #[command(subcommand)]
     Token(Token),
@@ -98,9 +103,12 @@ async fn with_database(settings: &Settings, command: Command) -> anyhow::Result<
     let server = Server::join(&settings.database).await?;
     let database = open(&server, settings).await?;
     if database.layout.is_attached() {
-        bail!("this is the database of an authentik: its users, roles and tokens are managed there");
+        bail!(
+            "this is the database of an authentik: its users, roles, tokens and invitations are managed there"
+        );
     }
     let result = match command {
+        Command::Invitation(invitation) => invitation.run(&database, settings).await,
         Command::Token(token) => token.run(&database.pool).await,
         Command::User(user) => user.run(&database.pool).await,
         Command::Role(role) => role.run(&database.pool).await,

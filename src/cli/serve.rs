@@ -18,9 +18,10 @@ use super::service_manager;
 use super::stdout::print;
 use crate::app::App;
 use crate::clock::{Clock, Ids};
-use crate::config::{Secure, Settings};
+use crate::config::{ExpiredMode, Secure, Settings};
 use crate::db::{Server, bootstrap, idempotency};
 use crate::http::{self, Connections, HEAD_TIME_LIMIT, Limits, Tls};
+use crate::invitations::expiry::{self, Expiry};
 use crate::mail::delivery::Delivery;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
@@ -61,9 +62,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (stop, stopped) = oneshot::channel();
     let mut keeper = tokio::spawn(server.keep(stopped));
     let watch = tokio::spawn(database.requests.clone().watch());
-    let (stop_mail, mail_stopped) = channel::channel(false);
+    let (stop_tasks, mail_stopped) = channel::channel(false);
     let mail = deliver(&app, mail_stopped)?;
     let tidy = tokio::spawn(idempotency::tidy(database.pool.clone()));
+    let expiry = delete_expired(&app, stop_tasks.subscribe());
     let alive = tokio::spawn(service_manager::keep_alive(database.requests.clone()));
     service_manager::tell(&NotifyState::Ready);
     let lost = tokio::select! {
@@ -74,11 +76,14 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         shown.abort();
     }
     alive.abort();
-    stop_mail.send(true).ok();
+    stop_tasks.send(true).ok();
     if let Some(mail) = mail {
         tokio::time::timeout(MAIL_GRACE, mail).await.ok();
     }
     tidy.abort();
+    if let Some(expiry) = expiry {
+        tokio::time::timeout(SHORT_GRACE, expiry).await.ok();
+    }
     watch.abort();
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
@@ -128,6 +133,13 @@ fn deliver(app: &App, stopped: channel::Receiver<bool>) -> anyhow::Result<Option
     let (pool, waker) = (app.database.pool.clone(), app.mail_waker.clone());
     let delivery = Delivery::new(pool, mail, app.clock.clone(), waker, !app.settings.pgbouncer)?;
     Ok(Some(tokio::spawn(delivery.run(stopped))))
+}
+
+/// Delete expired invitations, where that is ours to do and is wanted.
+fn delete_expired(app: &App, stopped: channel::Receiver<bool>) -> Option<JoinHandle<()>> {
+    let is_ours = !app.database.layout.is_attached() && app.settings.expired == ExpiredMode::Delete;
+    let expiry = Expiry::new(app.database.pool.clone(), expiry::INTERVAL);
+    is_ours.then(|| tokio::spawn(expiry.run(stopped)))
 }
 
 /// Open the database and say where everything is.

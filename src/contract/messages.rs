@@ -88,6 +88,12 @@ pub const NO_ADDRESSES: &str = "No email addresses provided";
 pub const NO_FLOW: &str = "Invitation has no associated flow";
 /// A mail about an invitation that has ended.
 pub const EXPIRED: &str = "Invitation has expired";
+/// A use of an invitation for a flow that it isn't for.
+pub const OTHER_FLOW: &str = "Invitation is for another flow";
+/// A use beyond the last.
+pub const USED_UP: &str = "Invitation has been used as often as it may be";
+/// A use while all that are left are kept for others.
+pub const RESERVED: &str = "Invitation is reserved";
 /// Not an address that mail can be sent to.
 pub fn invalid_address(value: &str) -> String {
     format!("“{value}” is not a valid email address.")
@@ -141,6 +147,23 @@ pub const KEY_IN_USE: &str = "A request with this Idempotency-Key is being serve
 pub const KEY_REUSED: &str = "This Idempotency-Key was used for another request.";
 /// A parameter that says whether.
 pub const TRUE_OR_FALSE: &str = "Must be true or false.";
+/// A bulk request that doesn't say what to make, or says it twice.
+pub const NO_INVITATIONS: &str =
+    "Name either “invitations”, or a “template” with “names”, or a “template” with a “count”.";
+/// A bulk deletion that doesn't say of what, or says it twice.
+pub const NO_SELECTION: &str = "Name either “pks”, or filters of the list in the query.";
+/// A parameter that lists would ignore, where to ignore it would delete more.
+pub const NO_SUCH_FILTER: &str = "There is no such filter.";
+/// The same, without a value.
+pub const EMPTY_FILTER: &str = "This filter has no value.";
+/// A list that needs an entry.
+pub const EMPTY_LIST: &str = "This list may not be empty.";
+/// More than a template may be repeated, in bytes.
+pub fn too_much_repeated(most: usize) -> String {
+    format!("Ensure the fixed data of all invitations take no more than {most} bytes.")
+}
+/// The tables of our own beside authentik's, of invitations.
+pub const NO_INVITATION_TABLES: &str = "The database lacks the tables for this. `ak-stages extensions` prints the SQL that makes them; then restart ak-stages.";
 /// A path of authentik's that isn't served here.
 pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
 /// The database can't be reached.

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use sqlx::PgConnection;
 
 use super::catalogue::ForeignKeys;
+use super::extensions::{self, Extensions};
 use super::layout::{self, Installation, Layout};
 use super::needs::{Need, Needs};
 use crate::contract::Release;
@@ -70,6 +71,7 @@ pub async fn layout(connection: &mut PgConnection, needs: &Needs) -> anyhow::Res
         readable: layout::readable(connection).await?,
         counted: BTreeSet::new(),
         columns: layout::Texts::default(),
+        has_extensions: extensions::look(connection).await? == Extensions::Ready,
     };
     tracing::info!(version = layout.authentik_version, "attached to the database of an authentik");
     Ok(layout)

@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueFormat, PgValueRef};
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Type};
 
 use super::volume;
@@ -45,6 +45,12 @@ impl Dictionary {
 impl Type<Postgres> for Dictionary {
     fn type_info() -> PgTypeInfo {
         <sqlx::types::Json<Value> as Type<Postgres>>::type_info()
+    }
+}
+
+impl PgHasArrayType for Dictionary {
+    fn array_type_info() -> PgTypeInfo {
+        <sqlx::types::Json<Value> as PgHasArrayType>::array_type_info()
     }
 }
 

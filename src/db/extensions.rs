@@ -9,11 +9,20 @@ use sqlx::PgConnection;
 const SQL: &[&str] = &[
     include_str!("../../migrations/0006_mail.sql"),
     include_str!("../../migrations/0007_mail_stage.sql"),
+    include_str!("../../migrations/0008_invitations.sql"),
     include_str!("../../migrations/0009_idempotency.sql"),
 ];
 
 /// The tables.
-const TABLES: &[&str] = &["ak_stages.mail", "ak_stages.message", "ak_stages.idempotency"];
+const TABLES: &[&str] = &[
+    "ak_stages.mail",
+    "ak_stages.message",
+    "ak_stages.invitation_uses",
+    "ak_stages.reservation",
+    "ak_stages.invitation_history",
+    "ak_stages.imported_line",
+    "ak_stages.idempotency",
+];
 
 /// The SQL that makes the tables, and gives `role`, which is quoted already, what it needs of them.
 pub fn sql(role: Option<&str>) -> String {

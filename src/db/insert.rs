@@ -1,6 +1,7 @@
 //! INSERTs made from declarations: a row and its parent, the rows that go with it, and the row as answers show it, all
 //! with one statement.
 
+use chrono::{DateTime, Utc};
 use drf::Declaration;
 use drf::declaration::Parent;
 use drf::field::{DefaultValue, Field, Place};
@@ -10,7 +11,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::statements::{push_columns, push_content, push_default};
-use super::{Layout, PrimaryKey, Sql};
+use super::{Dictionary, Layout, PrimaryKey, Sql};
 use crate::clock::Ids;
 
 /// New rows of one table, and of its parent, that are inserted together, however many. Their keys are UUIDs.
@@ -31,6 +32,12 @@ pub enum Values {
     Texts(Vec<Option<String>>),
     /// A boolean for each, or the field's default.
     Booleans(Vec<Option<bool>>),
+    /// An instant for each, or the field's default.
+    DateTimes(Vec<Option<DateTime<Utc>>>),
+    /// A JSON object for each, or the field's default.
+    Dictionaries(Vec<Option<Dictionary>>),
+    /// The key of another row for each, or the field's default.
+    Keys(Vec<Option<Uuid>>),
     /// SQL over the row `given` of the rows `given`: its `position` from 1, and what was given for it by the names of the
     /// columns.
     Sql(&'static str),
@@ -45,6 +52,11 @@ impl NewRows {
             (key, if linked { ids.next() } else { key })
         });
         Self { declared, keys: keys.collect(), columns: Vec::new() }
+    }
+
+    /// New rows whose keys are those of other rows, a row for each.
+    pub fn keyed(declared: &'static Declaration, keys: &[Uuid]) -> Self {
+        Self { declared, keys: keys.iter().map(|key| (*key, *key)).collect(), columns: Vec::new() }
     }
 
     /// Let the field be this.
@@ -104,6 +116,9 @@ impl NewRows {
                 Values::Uuids(uuids) => query.push(", ").bind(uuids.clone()),
                 Values::Texts(texts) => query.push(", ").bind(texts.clone()),
                 Values::Booleans(booleans) => query.push(", ").bind(booleans.clone()),
+                Values::DateTimes(instants) => query.push(", ").bind(instants.clone()),
+                Values::Dictionaries(objects) => query.push(", ").bind(objects.clone()),
+                Values::Keys(keys) => query.push(", ").bind(keys.clone()),
                 Values::Same(_) | Values::Sql(_) => continue,
             };
             names.push(field.column);
@@ -150,12 +165,10 @@ impl NewRows {
                 Some(Values::Sql(sql)) => {
                     query.push(*sql);
                 }
-                Some(Values::Uuids(_) | Values::Texts(_) | Values::Booleans(_))
-                    if matches!(field.default, DefaultValue::None) =>
-                {
+                Some(_) if matches!(field.default, DefaultValue::None) => {
                     query.push("given.").push(field.column);
                 }
-                Some(Values::Uuids(_) | Values::Texts(_) | Values::Booleans(_)) => {
+                Some(_) => {
                     query.push("coalesce(given.").push(field.column).push(", ");
                     push_default(query, field)?;
                     query.push(")");
@@ -209,7 +222,9 @@ pub async fn insert<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     for (number, rows) in beside.iter().enumerate() {
         query.push(", ");
         rows.push_given(&mut query, number)?;
-        query.push(", ").push(rows.declared.table.name).push(" AS (");
+        // A name in a statement has no schema.
+        let name = rows.declared.table.name;
+        query.push(", ").push(name.rsplit_once('.').map_or(name, |(_, name)| name)).push(" AS (");
         rows.push_own(&mut query, number)?;
         push_returning(&mut query, rows.declared, Place::Own);
         query.push(")");

@@ -26,6 +26,7 @@ pub struct Layout {
     pub(super) readable: BTreeSet<String>,
     pub(super) counted: BTreeSet<String>,
     pub(super) columns: Texts,
+    pub(super) has_extensions: bool,
 }
 
 /// Texts of SQL that are put together once.
@@ -92,6 +93,11 @@ impl Layout {
     /// Whether the database keeps count of the rows of a table.
     pub fn counts(&self, table: &str) -> bool {
         self.counted.contains(table)
+    }
+
+    /// Whether the tables of our own beside authentik's were there at the start, for us to use.
+    pub fn has_extensions(&self) -> bool {
+        self.has_extensions
     }
 
     /// What points where.

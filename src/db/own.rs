@@ -31,6 +31,7 @@ pub async fn layout(pool: &PgPool, ids: &Ids, how: &Options) -> anyhow::Result<L
         foreign_keys: ForeignKeys::read(&mut connection).await?,
         counted: layout::counted(&mut connection).await?,
         columns: layout::Texts::default(),
+        has_extensions: true,
         tables: readable.clone(),
         readable,
     })

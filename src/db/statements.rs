@@ -43,6 +43,21 @@ pub struct Selection<'a> {
     pub seen: Option<&'a Seen>,
 }
 
+/// Two restrictions, both of which hold.
+pub struct Both<'a>(pub &'a dyn Restriction, pub &'a dyn Restriction);
+
+impl Restriction for Both<'_> {
+    fn push(&self, query: &mut Sql, pk: &str, key: Key) {
+        self.0.push(query, pk, key);
+        query.push(" AND ");
+        self.1.push(query, pk, key);
+    }
+
+    fn is_all(&self) -> bool {
+        self.0.is_all() && self.1.is_all()
+    }
+}
+
 impl Selection<'_> {
     /// Whether it is all rows that there are.
     fn is_all(&self) -> bool {
@@ -322,6 +337,26 @@ pub async fn find<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
         .fetch_optional(connection)
         .await?;
     Ok(read_rows(row.as_slice(), selection.seen)?.pop())
+}
+
+/// Keys and names of rows of a selection, the first `most` by their keys, held until they are deleted: two requests that
+/// want the same don't wait for each other crosswise.
+///
+/// # Errors
+/// The database failed.
+pub async fn hold_to_delete<K: PrimaryKey>(
+    connection: &mut PgConnection,
+    declared: &Declaration,
+    selection: &Selection<'_>,
+    most: i64,
+) -> sqlx::Result<Vec<(K, String)>> {
+    let pk = pk_expression(declared);
+    let mut query = Sql::new("SELECT ");
+    query.push(format_args!("{pk}, t.name"));
+    push_from(&mut query, declared);
+    push_where(&mut query, declared, selection);
+    query.push(format_args!(" ORDER BY {pk} LIMIT {most}")).push(Lock::Delete.sql());
+    query.build_query_as().persistent(selection.search.is_empty()).fetch_all(connection).await
 }
 
 /// The objects with these keys, whoever asks: for the answer to a write that was allowed, or inside an object that was

@@ -36,6 +36,7 @@ pub fn document() -> Value {
     });
     let tags = json!([
         { "name": "stages", "description": "Email, user write and invitation stages, and invitations" },
+        { "name": "invitations", "description": "What authentik has not: invitations by the thousand, their redemption and history" },
         { "name": "flows", "description": "Flows and the stages bound to them" },
         { "name": "core", "description": "Groups, users and tokens" },
     ]);

@@ -1,6 +1,13 @@
 //! Invitations.
 
+mod batch;
+mod beyond;
+mod bulk;
+mod bulk_delete;
+mod history;
+pub mod import;
 mod mail;
+mod redeem;
 
 use std::collections::HashMap;
 
@@ -22,8 +29,9 @@ use super::flow::{self, Flow};
 use super::user::{self, PartialUser};
 use crate::app::App;
 use crate::db::Dictionary;
+use crate::db::insert::NewRows;
 use crate::error::ApiError;
-use crate::views::{Action, Context, Preparation, Resource};
+use crate::views::{Action, Context, Making, Preparation, Resource, Save};
 
 /// An invitation. Its key is the secret of the link that is sent to the invited.
 #[derive(Debug, Serialize, FromRow)]
@@ -39,6 +47,10 @@ pub struct Invitation {
     flow: Option<Uuid>,
     #[sqlx(skip)]
     flow_obj: Option<Flow>,
+    /// Beyond authentik's answers: only for those who ask for it.
+    #[sqlx(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_uses: Option<Option<i32>>,
 }
 
 /// The values with rules of their own.
@@ -54,8 +66,24 @@ pub struct InvitationInput {
 pub const MODEL: Model =
     Model { app_label: "authentik_stages_invitation", name: "Invitation", model: "invitation" };
 
+const NAME: Field = Field::slug("name").required().filter();
 const EXPIRES: Field = Field::datetime("expires").nullable().default(DefaultValue::Null).filter();
+const FIXED_DATA: Field = Field::dictionary("fixed_data").default(DefaultValue::EmptyObject);
 const CREATED_BY: Field = Field::nested("created_by", "PartialUser", PartialUser::FIELDS).on("created_by_id");
+const SINGLE_USE: Field = Field::boolean("single_use")
+    .default(DefaultValue::Boolean(false))
+    .help("When enabled, the invitation will be deleted after usage.");
+const FLOW: Field = Field::foreign_key("flow", "flow_id", &flow::TARGET)
+    .nullable()
+    .default(DefaultValue::Null)
+    .help("When set, only the configured flow can use this invitation.");
+/// Beyond authentik's fields. Answers show it where they are asked to: see [`beyond::attach`].
+const MAX_USES: Field = Field::integer_within("max_uses", 1, i32::MAX)
+    .nullable()
+    .nowhere()
+    .write_only()
+    .beyond_contract()
+    .help("How often the invitation may be used through redeem/; null for any number.");
 
 impl Resource for Invitation {
     const DECLARATION: &'static Declaration = &Declaration {
@@ -63,19 +91,15 @@ impl Resource for Invitation {
         operation: "stages_invitation_invitations",
         fields: Fields::new(&[
             Field::uuid("pk").column("invite_uuid").read_only().label("Invite uuid"),
-            Field::slug("name").required().filter(),
+            NAME,
             EXPIRES,
-            Field::dictionary("fixed_data").default(DefaultValue::EmptyObject),
+            FIXED_DATA,
             CREATED_BY,
-            Field::boolean("single_use")
-                .default(DefaultValue::Boolean(false))
-                .help("When enabled, the invitation will be deleted after usage."),
-            Field::foreign_key("flow", "flow_id", &flow::TARGET)
-                .nullable()
-                .default(DefaultValue::Null)
-                .help("When set, only the configured flow can use this invitation."),
+            SINGLE_USE,
+            FLOW,
             Field::nested("flow_obj", "Flow", flow::FIELDS).nullable(),
             Field::boolean("expiring").default(DefaultValue::Boolean(true)).internal(),
+            MAX_USES,
         ]),
         lookup: Lookup {
             parameter: "invite_uuid",
@@ -106,8 +130,20 @@ impl Resource for Invitation {
             },
         )
     };
-    const EXTRA_ACTIONS: &'static [Action<Self>] =
-        &[mail::SEND_EMAIL, mail::MESSAGES, mail::RETRIEVE, mail::RETRY];
+    const EXTRA_ACTIONS: &'static [Action<Self>] = &[
+        mail::SEND_EMAIL,
+        mail::MESSAGES,
+        mail::RETRIEVE,
+        mail::RETRY,
+        bulk::CREATE,
+        bulk_delete::DELETE,
+        redeem::STATUS,
+        redeem::REDEEM,
+        redeem::COMMIT,
+        redeem::RELEASE,
+        history::OF_ONE,
+        history::OF_ALL,
+    ];
     const TELLS_SNAPSHOT: bool = true;
     type Input = InvitationInput;
     type Key = Uuid;
@@ -131,14 +167,8 @@ impl Resource for Invitation {
         if *mode == Mode::Create {
             draft.set(&CREATED_BY, Content::Integer(context.caller.id));
         }
-        // authentik gives every saved invitation that would have no expiry the default duration, whether the request
-        // said null or nothing. A stored one can't be without.
-        let without_expiry = match input.expires {
-            Some(expires) => expires.is_none(),
-            None => *mode == Mode::Create,
-        };
-        if without_expiry && !errors.has(&EXPIRES) {
-            draft.set(&EXPIRES, Content::DateTime(context.default_expiry()));
+        if !errors.has(&EXPIRES) {
+            batch::give_expiry(draft, *mode, input, context.default_expiry());
         }
         Ok(())
     }
@@ -151,10 +181,34 @@ impl Resource for Invitation {
         let keys = rows.iter().filter_map(|row| row.flow).collect();
         let flows: HashMap<Uuid, Flow> =
             flow::load(context, connection, keys).await?.into_iter().map(|flow| (flow.pk(), flow)).collect();
-        for row in rows {
+        for row in &mut *rows {
             row.created_by.complete(context.app.database.layout.install_id());
             row.flow_obj = row.flow.and_then(|key| flows.get(&key).cloned());
         }
-        Ok(())
+        beyond::attach(context, connection, rows).await
+    }
+
+    async fn beside(making: &mut Making<'_, Self>, input: &Self::Input) -> Result<Vec<NewRows>, ApiError> {
+        let name = input.name.as_deref().unwrap_or_default();
+        Ok(making.pk.map_or_else(Vec::new, |pk| beyond::beside(making.context, pk, name)))
+    }
+
+    async fn saved(save: &mut Save<'_, Self>, _input: &Self::Input) -> Result<(), ApiError> {
+        let Save { context, connection, pk, before, draft, .. } = save;
+        match before {
+            Some(before) => beyond::changed(*context, connection, before, draft).await,
+            None => {
+                let limit = beyond::max_uses(draft).flatten().map(|most| (*pk, most));
+                beyond::limit(connection, limit.as_slice()).await
+            }
+        }
+    }
+
+    async fn destroying(
+        context: Context<'_>,
+        connection: &mut PgConnection,
+        row: &Self,
+    ) -> Result<(), ApiError> {
+        beyond::deleted(context, connection, &[(row.pk, row.name.clone())]).await
     }
 }

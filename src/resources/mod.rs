@@ -6,7 +6,7 @@ mod email_stage;
 mod flow;
 mod flow_stage_binding;
 mod group;
-mod invitation;
+pub mod invitation;
 mod invitation_stage;
 mod me;
 mod role;

@@ -16,7 +16,7 @@ use crate::db::statements::{self, Lock, Selection};
 use crate::error::ApiError;
 
 /// See the module.
-pub(super) struct Lens<'a> {
+pub struct Lens<'a> {
     declared: &'static Declaration,
     layout: &'a Layout,
     scope: Scope,
@@ -26,7 +26,11 @@ pub(super) struct Lens<'a> {
 }
 
 impl<'a> Lens<'a> {
-    pub(super) async fn read<R: Resource>(
+    /// What a request asks for.
+    ///
+    /// # Errors
+    /// 400 for a filter that can't be, 403 for somebody who sees nothing and asks for some of it.
+    pub async fn read<R: Resource>(
         context: Context<'a>,
         connection: &mut PgConnection,
     ) -> Result<Self, ApiError> {
@@ -59,13 +63,16 @@ impl<'a> Lens<'a> {
     }
 
     /// The rows that the caller sees and the query asks for.
-    pub(super) fn filtered(&self) -> Selection<'_> {
+    pub fn filtered(&self) -> Selection<'_> {
         self.selection(&self.filters.conditions)
     }
 
     /// authentik refuses those who see no row, rather than show them an empty list. The search runs before that
     /// decision, the filters after it.
-    pub(super) async fn refuse_if_nothing(&self, connection: &mut PgConnection) -> Result<(), ApiError> {
+    ///
+    /// # Errors
+    /// 403 for those.
+    pub async fn refuse_if_nothing(&self, connection: &mut PgConnection) -> Result<(), ApiError> {
         if !self.scope.empty_is_denied() {
             return Ok(());
         }

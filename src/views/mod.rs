@@ -24,5 +24,7 @@ pub use action::{Action, ApiView, Request};
 pub use answer::Answer;
 pub use call::{Call, MAX_BODY};
 pub use dry_run::Effects;
+pub use lookup::Lens;
 pub use resource::{Check, Context, Making, Preparation, Resource, Save};
-pub use transaction::{AfterCommit, Committing};
+pub use transaction::{AfterCommit, Begins, Committing, Transaction};
+pub use validation::examine;

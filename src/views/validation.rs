@@ -6,7 +6,7 @@ use drf::Body;
 use drf::declaration::Declaration;
 use drf::errors::FieldErrors;
 use drf::field::{FieldKind, Fields, Place};
-use drf::intake::{self, Draft, Mode};
+use drf::intake::{self, Dialect, Draft, Mode};
 use drf::messages;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -26,6 +26,25 @@ pub(super) struct Valid<R: Resource> {
     pub(super) found: HashMap<String, Uuid>,
 }
 
+/// What can be said of a body by itself: its values, those of them that have rules or that hooks read, and what is wrong
+/// with them.
+///
+/// # Errors
+/// A declaration and its `Input` don't fit.
+pub fn examine<R: Resource>(
+    body: &Body,
+    mode: Mode,
+    dialect: Dialect,
+) -> Result<(Draft, R::Input, FieldErrors), ApiError> {
+    let fields = R::DECLARATION.fields;
+    let (draft, mut errors) = intake::take(fields, body, mode, dialect);
+    let input: R::Input = serde_json::from_value(draft.to_json(fields)).map_err(anyhow::Error::from)?;
+    if let Err(broken) = input.validate() {
+        merge(&mut errors, fields, &broken);
+    }
+    Ok((draft, input, errors))
+}
+
 /// Everything that is to be written, checked.
 ///
 /// # Errors
@@ -38,11 +57,7 @@ pub(super) async fn validate<R: Resource>(
     row: Option<&R>,
 ) -> Result<Valid<R>, ApiError> {
     let fields = R::DECLARATION.fields;
-    let (mut draft, mut errors) = intake::take(fields, body, mode, context.app.dialect());
-    let input: R::Input = serde_json::from_value(draft.to_json(fields)).map_err(anyhow::Error::from)?;
-    if let Err(broken) = input.validate() {
-        merge(&mut errors, fields, &broken);
-    }
+    let (mut draft, input, mut errors) = examine::<R>(body, mode, context.app.dialect())?;
     let found = {
         let probes: Vec<_> = statements::probes(R::DECLARATION, &draft)
             .into_iter()

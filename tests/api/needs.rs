@@ -3,6 +3,7 @@
 
 use ak_stages::db::Privilege;
 use ak_stages::db::catalogue::ForeignKeys;
+use ak_stages::db::extensions;
 use ak_stages::db::needs::{Needed, Needs};
 use ak_stages::resources;
 use drf::action::{Method, Route};
@@ -177,6 +178,8 @@ async fn restrict(app: &TestApp, needs: Needs) {
         let grant = format!("GRANT SELECT ({}) ON {table} TO {role}", columns.join(", "));
         execute(&mut connection, grant).await;
     }
+    // What stands beside invitations, which a database of our own always has.
+    execute(&mut connection, extensions::sql(Some(&role))).await;
     connection.close().await.unwrap();
     // The server's next connection is another role's.
     app.requests.close_idle();

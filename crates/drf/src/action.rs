@@ -169,6 +169,8 @@ pub struct Action {
     pub query: &'static [Parameter],
     /// The version that it came with: an older API does not have it.
     pub since: Version,
+    /// Its tag in the OpenAPI document; none for that of its path.
+    pub tag: Option<&'static str>,
 }
 
 impl Action {
@@ -185,6 +187,7 @@ impl Action {
             effect: if matches!(method, Method::Get) { Effect::Reads } else { Effect::Writes },
             query: &[],
             since: Version(0),
+            tag: None,
         }
     }
 
@@ -245,6 +248,12 @@ impl Action {
     /// It came with this version.
     pub const fn since(mut self, version: Version) -> Self {
         self.since = version;
+        self
+    }
+
+    /// It stands under this tag in the OpenAPI document, rather than under that of its path.
+    pub const fn tagged(mut self, tag: &'static str) -> Self {
+        self.tag = Some(tag);
         self
     }
 

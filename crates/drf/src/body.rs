@@ -1,5 +1,6 @@
 //! [`Body`]: a request's body, parsed as far as its fields are looked into. The dictionaries in it stay text, and what no
-//! field takes is checked and dropped: as a tree, 2.5 MB of JSON would take 200 MB.
+//! field takes is checked and dropped: as a tree, 2.5 MB of JSON would take 200 MB. Objects inside it that have
+//! dictionaries of their own are bodies, too.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ pub struct Body {
     /// The body as JSON. A dictionary is `{}` here; its text stands beside.
     pub value: Value,
     texts: HashMap<String, Text>,
+    /// The objects of fields that take objects with dictionaries. In `value` stands an empty list or object for them.
+    bodies: HashMap<String, Vec<Body>>,
 }
 
 /// The text of a dictionary.
@@ -40,7 +43,7 @@ pub(crate) struct Text {
 impl From<Value> for Body {
     /// One without dictionaries.
     fn from(value: Value) -> Self {
-        Self { value, texts: HashMap::new() }
+        Self { value, ..Self::default() }
     }
 }
 
@@ -50,9 +53,15 @@ impl Body {
     /// # Errors
     /// As [`json::parse`]; and our own sentences for one that has too many values, or numbers too long to be stored.
     pub fn parse(bytes: &[u8], fields: Fields) -> Result<Self, String> {
-        let (mut texts, left) = (HashMap::new(), Cell::new(MAX_VALUES));
-        let value = json::read(bytes, Part { keep: Keep::Whole(fields, &mut texts), left: &left })?;
-        Ok(Self { value, texts })
+        let (mut kept, left) = (Kept::default(), Cell::new(MAX_VALUES));
+        let value = json::read(bytes, Part { keep: Keep::Whole(fields, &mut kept), left: &left })?;
+        Ok(kept.with(value))
+    }
+
+    /// Take out the objects of a field that takes objects with dictionaries; none for what isn't a list, or an object where
+    /// the field takes one.
+    pub fn take_bodies(&mut self, name: &str) -> Option<Vec<Self>> {
+        self.bodies.remove(name)
     }
 
     /// The text of a dictionary in it.
@@ -61,10 +70,27 @@ impl Body {
     }
 }
 
+/// What stands beside the tree of a body.
+#[derive(Default)]
+struct Kept {
+    texts: HashMap<String, Text>,
+    bodies: HashMap<String, Vec<Body>>,
+}
+
+impl Kept {
+    fn with(self, value: Value) -> Body {
+        Body { value, texts: self.texts, bodies: self.bodies }
+    }
+}
+
 /// How much of a value is kept.
 enum Keep<'a> {
-    /// It is the body: what becomes of its entries follows from the fields.
-    Whole(Fields, &'a mut HashMap<String, Text>),
+    /// It is a body: what becomes of its entries follows from the fields.
+    Whole(Fields, &'a mut Kept),
+    /// It is a list of bodies.
+    Bodies(Fields, &'a mut Option<Vec<Body>>),
+    /// It is one.
+    Body(Fields, &'a mut Option<Vec<Body>>),
     /// All of it.
     Tree,
     /// The text, if it is an object.
@@ -94,9 +120,22 @@ impl Part<'_> {
 }
 
 /// What is kept of the entry of a body.
-fn keep<'a>(fields: Fields, name: &str, text: &'a mut Option<Text>) -> Keep<'a> {
+fn keep<'a>(
+    fields: Fields,
+    name: &str,
+    text: &'a mut Option<Text>,
+    bodies: &'a mut Option<Vec<Body>>,
+) -> Keep<'a> {
+    let has_dictionary =
+        |fields: Fields| fields.iter().any(|field| matches!(field.kind, FieldKind::Dictionary));
     match fields.get(name).map(|field| field.kind) {
         Some(FieldKind::Dictionary) => Keep::Dictionary(text),
+        Some(FieldKind::Nested { fields, many: true, .. }) if has_dictionary(fields) => {
+            Keep::Bodies(fields, bodies)
+        }
+        Some(FieldKind::Nested { fields, many: false, .. }) if has_dictionary(fields) => {
+            Keep::Body(fields, bodies)
+        }
         // Their items count, or are told in the refusal.
         Some(
             FieldKind::List
@@ -149,6 +188,10 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut kept = Vec::new();
+        if let Keep::Bodies(fields, bodies) = self.keep {
+            *bodies = Some(read_bodies(items, fields, self.left)?);
+            return Ok(Value::Array(kept));
+        }
         if !matches!(self.keep, Keep::Tree) {
             Printer::looking().items(items)?;
             return Ok(Value::Array(kept));
@@ -163,7 +206,7 @@ impl<'de> Visitor<'de> for Part<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Value, A::Error> {
         let mut kept = Map::new();
         match &mut self.keep {
-            Keep::Hollow => Printer::looking().entries(entries)?,
+            Keep::Hollow | Keep::Bodies(..) => Printer::looking().entries(entries)?,
             Keep::Dictionary(text) => {
                 let mut printer = Printer::keeping();
                 printer.entries(entries)?;
@@ -178,22 +221,57 @@ impl<'de> Visitor<'de> for Part<'_> {
                     kept.insert(name, entries.next_value_seed(self.inner())?);
                 }
             }
-            Keep::Whole(fields, texts) => {
-                while let Some(name) = entries.next_key::<String>()? {
-                    let mut text = None;
-                    let part = Part { keep: keep(*fields, &name, &mut text), left: self.left };
-                    let value = entries.next_value_seed(part)?;
-                    self.left.set(self.left.get().saturating_sub(1));
-                    // Of two that have the same name the later one counts.
-                    match text {
-                        Some(text) => texts.insert(name.clone(), text),
-                        None => texts.remove(&name),
-                    };
-                    kept.insert(name, value);
-                }
+            Keep::Whole(fields, beside) => kept = whole(entries, *fields, beside, self.left)?,
+            Keep::Body(fields, bodies) => {
+                let mut beside = Kept::default();
+                let value = Value::Object(whole(entries, *fields, &mut beside, self.left)?);
+                **bodies = Some(vec![beside.with(value)]);
             }
         }
         Ok(Value::Object(kept))
+    }
+}
+
+/// The entries of a body.
+fn whole<'de, A: MapAccess<'de>>(
+    mut entries: A,
+    fields: Fields,
+    beside: &mut Kept,
+    left: &Cell<usize>,
+) -> Result<Map<String, Value>, A::Error> {
+    let mut kept = Map::new();
+    while let Some(name) = entries.next_key::<String>()? {
+        let (mut text, mut bodies) = (None, None);
+        let part = Part { keep: keep(fields, &name, &mut text, &mut bodies), left };
+        let value = entries.next_value_seed(part)?;
+        left.set(left.get().saturating_sub(1));
+        // Of two that have the same name the later one counts.
+        match text {
+            Some(text) => beside.texts.insert(name.clone(), text),
+            None => beside.texts.remove(&name),
+        };
+        match bodies {
+            Some(bodies) => beside.bodies.insert(name.clone(), bodies),
+            None => beside.bodies.remove(&name),
+        };
+        kept.insert(name, value);
+    }
+    Ok(kept)
+}
+
+/// The items of a list, each a body.
+fn read_bodies<'de, A: SeqAccess<'de>>(
+    mut items: A,
+    fields: Fields,
+    left: &Cell<usize>,
+) -> Result<Vec<Body>, A::Error> {
+    let mut bodies = Vec::new();
+    loop {
+        let mut beside = Kept::default();
+        let part = Part { keep: Keep::Whole(fields, &mut beside), left };
+        let Some(value) = items.next_element_seed(part)? else { return Ok(bodies) };
+        Part { keep: Keep::Tree, left }.count()?;
+        bodies.push(beside.with(value));
     }
 }
 
@@ -226,6 +304,28 @@ mod tests {
         let body = Body::parse(br#"{"data": {"a": 1}, "data": [1]}"#, FIELDS).unwrap();
         assert!(body.text("data").is_none());
         assert_eq!(body.value, json!({ "data": [] }));
+    }
+
+    #[test]
+    fn objects_with_dictionaries_are_bodies() {
+        const HOLDER: Fields = Fields::new(&[
+            Field::nested_list("many", "Item", FIELDS),
+            Field::nested_object("one", "Item", FIELDS),
+        ]);
+        let bytes = br#"{"many": [{"name": "x", "data": {"a": 1.0}}, 5, {}], "one": {"data": {"b": [2]}}}"#;
+        let mut body = Body::parse(bytes, HOLDER).unwrap();
+        assert_eq!(body.value, json!({ "many": [], "one": {} }));
+        let many = body.take_bodies("many").unwrap();
+        let values: Vec<_> = many.iter().map(|body| body.value.clone()).collect();
+        assert_eq!(values, [json!({ "name": "x", "data": {} }), json!(5), json!({})]);
+        assert_eq!(many[0].text("data").unwrap().text, r#"{"a":1.0}"#);
+        let one = body.take_bodies("one").unwrap();
+        assert_eq!(one[0].text("data").unwrap().text, r#"{"b":[2]}"#);
+
+        let mut other = Body::parse(br#"{"many": {"a": 1}, "one": [1]}"#, HOLDER).unwrap();
+        assert!(other.take_bodies("many").is_none() && other.take_bodies("one").is_none());
+        let items = format!(r#"{{"many": [{}{{}}]}}"#, "{},".repeat(MAX_VALUES));
+        assert!(Body::parse(items.as_bytes(), HOLDER).unwrap_err().starts_with(TOO_MANY_VALUES));
     }
 
     #[test]

@@ -240,6 +240,8 @@ pub struct Field {
     /// A many-to-many field that PUT empties where the body doesn't name it: a `default` of DRF's rather than of the
     /// model, and so of every request but PATCH.
     pub emptied_by_put: bool,
+    /// `OPTIONS` doesn't tell of it: what it says is the contract's, which has no such field.
+    pub beyond_contract: bool,
     /// Required in answers of the OpenAPI document although it isn't in requests.
     pub always: bool,
 }
@@ -266,6 +268,7 @@ impl Field {
             label: None,
             help: "",
             emptied_by_put: false,
+            beyond_contract: false,
             always: false,
         }
     }
@@ -294,6 +297,10 @@ impl Field {
         let mut field = Self::new(name, FieldKind::Email);
         field.invalid = messages::NOT_AN_EMAIL;
         field
+    }
+    /// An integer within these bounds.
+    pub const fn integer_within(name: &'static str, min: i32, max: i32) -> Self {
+        Self::new(name, FieldKind::Integer { min, max })
     }
     /// A signed 32-bit integer.
     pub const fn integer(name: &'static str) -> Self {
@@ -343,6 +350,10 @@ impl Field {
     pub const fn nested(name: &'static str, component: &'static str, fields: Fields) -> Self {
         Self::new(name, FieldKind::Nested { component, fields, many: false }).nowhere().read_only()
     }
+    /// An object inside the body of an action.
+    pub const fn nested_object(name: &'static str, component: &'static str, fields: Fields) -> Self {
+        Self::new(name, FieldKind::Nested { component, fields, many: false }).nowhere()
+    }
     /// Something computed; read-only.
     pub const fn computed(name: &'static str, schema: Schema) -> Self {
         Self::new(name, FieldKind::Computed(schema)).nowhere().read_only()
@@ -358,7 +369,8 @@ impl Field {
         self.place = Place::Parent;
         self
     }
-    const fn nowhere(mut self) -> Self {
+    /// It stands in no column.
+    pub const fn nowhere(mut self) -> Self {
         self.place = Place::Nowhere;
         self.sortable = false;
         self
@@ -440,6 +452,11 @@ impl Field {
     /// A PUT that doesn't name it empties it.
     pub const fn emptied_by_put(mut self) -> Self {
         self.emptied_by_put = true;
+        self
+    }
+    /// The contract has no such field: `OPTIONS` doesn't tell of it.
+    pub const fn beyond_contract(mut self) -> Self {
+        self.beyond_contract = true;
         self
     }
     /// Answers always hold it, says the OpenAPI document.

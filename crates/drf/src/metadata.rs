@@ -43,7 +43,7 @@ pub fn describe(
 }
 
 fn fields(fields: Fields, version: Version) -> Value {
-    let shown = fields.iter().filter(|field| !field.internal);
+    let shown = fields.iter().filter(|field| !field.internal && !field.beyond_contract);
     Value::Object(shown.map(|field| (field.name.to_owned(), info(field, version))).collect())
 }
 

@@ -210,7 +210,8 @@ impl Document {
         if !parameters.is_empty() {
             operation["parameters"] = parameters.into();
         }
-        operation["tags"] = json!([path.split('/').nth(1).unwrap_or_default()]);
+        let tag = action.tag.unwrap_or_else(|| path.split('/').nth(1).unwrap_or_default());
+        operation["tags"] = json!([tag]);
         if let Some(body) = self.request_body(declared, action.body) {
             operation["requestBody"] = body;
         }

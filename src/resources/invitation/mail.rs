@@ -13,12 +13,13 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{email_stage, stage};
-use super::Invitation;
+use super::{Invitation, beyond};
 use crate::app::App;
 use crate::config::PublicUrl;
 use crate::contract::{Release, messages};
 use crate::db::extensions;
 use crate::error::ApiError;
+use crate::invitations::history::Happened;
 use crate::mail::outbox::{self, Kind, Limits, Mail, Recipient, Shown, TooMany, Which};
 use crate::mail::template::{self, Parts, Refused, Subject};
 use crate::mail::{Mailbox, Unusable};
@@ -188,6 +189,9 @@ async fn send_email(mut request: Request<'_>, invitation: Invitation) -> Result<
     let mail = asked.mail(&request, &invitation, parts);
     refuse_too_many(request.connection, &mail, app).await?;
     outbox::queue(request.connection, &mail).await.map_err(unless_missing)?;
+    let named = [(invitation.pk, invitation.name.clone())];
+    let details = json!({ "template": mail.template, "recipients": mail.recipients.len() });
+    beyond::note(request.context, request.connection, Happened::Mailed, &named, &details).await?;
     let waker = app.mail_waker.clone();
     request.after_commit.push(move || waker.notify_one());
     if !request.prefers_representation() {
