@@ -192,7 +192,7 @@ impl Dialogue {
 
 async fn look_up(host: &str, port: u16) -> Result<(Vec<SocketAddr>, String), Failure> {
     let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
-    let words = format!("{} addresses", addresses.len());
+    let words = format!("addresses: {}", addresses.len());
     Ok((addresses, words))
 }
 

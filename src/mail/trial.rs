@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::time::timeout;
+use uuid::Uuid;
 
+use super::Mailbox;
 use super::dialogue::Dialogue;
 use super::message::Message;
 use super::steps::{Done, Failure, Steps};
+use super::template::{self, Refused};
 use super::tls::Trust;
-use crate::config::{MailSettings, Rate, SmtpServer};
+use crate::config::{Locale, MailSettings, Rate, SmtpServer};
 
 /// How long a test may take in all. Somebody waits for it.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -50,6 +54,24 @@ impl Trial {
         }
         Ok(done)
     }
+}
+
+/// The mail that a test sends.
+///
+/// # Errors
+/// It can't be built.
+pub fn mail(
+    settings: &MailSettings,
+    locale: Locale,
+    sender: &Mailbox,
+    recipient: &Mailbox,
+    key: Uuid,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Message> {
+    let host = settings.public_url.as_ref().map_or("ak-stages", |url| url.host());
+    let broken = |refused: Refused| anyhow::anyhow!("the test mail can't be made: {refused:?}");
+    let parts = template::of_a_test(locale, host).map_err(broken)?;
+    Message::test(sender, recipient, key, now, &parts).map_err(anyhow::Error::msg)
 }
 
 async fn walk(dialogue: &Dialogue, extent: &Extent, steps: &mut Steps) -> Result<(), Failure> {

@@ -197,7 +197,10 @@ impl Persona {
     async fn enter(self, app: &TestApp, resource: &Declared, action: &Action, pk: &str) -> Client {
         let view: &str = resource.model.codename(Verb::View).leak();
         let asked = action.permission.codename(&resource.model).map(|codename| &*codename.leak());
-        let with = |first: &[&'static str]| first.iter().copied().chain(asked).collect::<Vec<_>>();
+        let with = |first: &[&'static str]| {
+            let all: BTreeSet<&str> = first.iter().copied().chain(asked).collect();
+            all.into_iter().collect::<Vec<_>>()
+        };
         match self {
             Self::Anonymous => app.anonymous(),
             Self::Wrong(key) => app.bearer(key),
@@ -250,6 +253,10 @@ impl Persona {
         let held = match action.permission {
             Permission::Open | Permission::Public | Permission::Authenticated => true,
             Permission::View => detail || self.sees() || sees_others,
+            // That to view is one of its own where nothing is looked up.
+            Permission::Model(Verb::View) if !detail => {
+                matches!(self, Self::Viewer | Self::Single | Self::Permitted)
+            }
             // A permission on an object is none on the list.
             Permission::Model(_) | Permission::Codename(_) => {
                 matches!(self, Self::Single | Self::Permitted) || (self == Self::Granted && detail)

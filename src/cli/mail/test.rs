@@ -8,10 +8,8 @@ use crate::clock::{Clock, Ids};
 use crate::config::{Settings, SmtpServer};
 use crate::contract::messages;
 use crate::db::Server;
-use crate::mail::message::Message;
 use crate::mail::steps::Done;
-use crate::mail::template;
-use crate::mail::trial::{Extent, Trial};
+use crate::mail::trial::{self, Extent, Trial};
 use crate::mail::{Mailbox, StageSmtp, Unusable};
 
 /// Which test.
@@ -56,7 +54,10 @@ impl Test {
         let extent = match self.mode {
             Mode::Connect => Extent::Connect,
             Mode::Auth => Extent::Auth,
-            Mode::Send => Extent::Send(mail(settings, &sender, &recipient)?),
+            Mode::Send => {
+                let (mail, key, now) = (&settings.mail, Ids::Random.next(), Clock::System.now());
+                Extent::Send(trial::mail(mail, mail.locale, &sender, &recipient, key, now)?)
+            }
         };
         let steps = Trial { server, extent }.run(&settings.mail).await?;
         print(&steps.iter().map(line).collect::<String>())?;
@@ -75,14 +76,6 @@ async fn of_stage(settings: &Settings, name: &str) -> anyhow::Result<(SmtpServer
     let stage = found?.with_context(|| format!("there is no email stage {name}"))?;
     let wrong = |unusable: Unusable| anyhow::anyhow!("{}: {}", unusable.field, unusable.sentence);
     Ok((stage.server(&settings.mail).map_err(wrong)?, stage.sender(&settings.mail).map_err(wrong)?))
-}
-
-fn mail(settings: &Settings, sender: &Mailbox, recipient: &Mailbox) -> anyhow::Result<Message> {
-    let host = settings.mail.public_url.as_ref().map_or("ak-stages", |url| url.host());
-    let parts = template::of_a_test(settings.mail.locale, host);
-    let parts = parts.map_err(|refused| anyhow::anyhow!("the test mail can't be made: {refused:?}"))?;
-    let message = Message::test(sender, recipient, Ids::Random.next(), Clock::System.now(), &parts);
-    message.map_err(anyhow::Error::msg)
 }
 
 fn line(done: &Done) -> String {

@@ -14,10 +14,8 @@ use super::{
 };
 use crate::contract::messages;
 use crate::error::ApiError;
-use crate::mail::message::Message;
 use crate::mail::steps::Done;
-use crate::mail::template::{self, Refused};
-use crate::mail::trial::{Extent, Trial};
+use crate::mail::trial::{self, Extent, Trial};
 use crate::mail::{Mailbox, StageSmtp, Unusable};
 use crate::views::{Action, Answer, Request, Resource};
 
@@ -177,23 +175,20 @@ fn test(request: &mut Request<'_>, smtp: &StageSmtp) -> Result<Answer, ApiError>
 /// # Errors
 /// 400 with every field that is wrong.
 fn prepared(request: &Request<'_>, smtp: &StageSmtp) -> Result<Trial, ApiError> {
-    let settings = &request.context.app.settings.mail;
+    let app = request.context.app;
+    let settings = &app.settings.mail;
     let mut errors = FieldErrors::default();
-    let mut checked = |result: Result<_, Unusable>| {
-        result.map_err(|unusable: Unusable| errors.add_named(unusable.field, unusable.sentence)).ok()
-    };
-    let server = checked(smtp.server(settings));
-    let sender = smtp.sender(settings);
+    let mut wrong = |unusable: Unusable| errors.add_named(unusable.field, unusable.sentence);
+    let server = smtp.server(settings).map_err(&mut wrong).ok();
     let extent = match request.draft.text(&MODE) {
         Some("connect") => Some(Extent::Connect),
         Some("auth") => Some(Extent::Auth),
         _ => {
-            let sender = sender.map_err(|unusable| errors.add_named(unusable.field, unusable.sentence)).ok();
-            let recipient = recipient(&request.draft).map_err(|sentence| errors.add(&TO, sentence)).ok();
-            match sender.zip(recipient) {
-                Some((sender, recipient)) => Some(Extent::Send(mail(request, &sender, &recipient)?)),
-                None => None,
-            }
+            let sender = smtp.sender(settings).map_err(&mut wrong).ok();
+            let recipient = recipient(&request.draft).map_err(wrong).ok();
+            let (key, now, locale) = (app.ids.next(), app.clock.now(), request.locale());
+            let mail = |(from, to)| trial::mail(settings, locale, &from, &to, key, now);
+            sender.zip(recipient).map(mail).transpose()?.map(Extent::Send)
         }
     };
     match server.zip(extent) {
@@ -203,18 +198,9 @@ fn prepared(request: &Request<'_>, smtp: &StageSmtp) -> Result<Trial, ApiError> 
 }
 
 /// # Errors
-/// The sentence for the field.
-fn recipient(draft: &Draft) -> Result<Mailbox, String> {
-    let text = draft.text(&TO).ok_or_else(|| sentences::REQUIRED.to_owned())?;
-    Mailbox::read(text).ok_or_else(|| messages::invalid_address(text))
-}
-
-fn mail(request: &Request<'_>, sender: &Mailbox, recipient: &Mailbox) -> Result<Message, ApiError> {
-    let app = request.context.app;
-    let settings = &app.settings.mail;
-    let host = settings.public_url.as_ref().map_or("ak-stages", |url| url.host());
-    let parts = template::of_a_test(request.locale(), host);
-    let broken = |refused: Refused| anyhow::anyhow!("the test mail can't be made: {refused:?}");
-    let message = Message::test(sender, recipient, app.ids.next(), app.clock.now(), &parts.map_err(broken)?);
-    Ok(message.map_err(anyhow::Error::msg)?)
+/// It isn't there, or is no address.
+fn recipient(draft: &Draft) -> Result<Mailbox, Unusable> {
+    let unusable = |sentence| Unusable { field: TO.name, sentence };
+    let text = draft.text(&TO).ok_or_else(|| unusable(sentences::REQUIRED.to_owned()))?;
+    Mailbox::read(text).ok_or_else(|| unusable(messages::invalid_address(text)))
 }
