@@ -279,10 +279,10 @@ impl Pooled {
     }
 
     /// The connection itself, and the right to begin a transaction on it, unless one was begun.
-    #[expect(clippy::expect_used, reason = "it is there until `finish` or `drop` takes it")]
     pub fn parts(&mut self) -> (&mut PgConnection, Option<Unbegun<'_>>) {
-        let connection = &mut self.idle.as_mut().expect("a connection that is lent").connection;
-        (connection, (!self.in_transaction).then_some(Unbegun(&mut self.in_transaction)))
+        let Self { idle, in_transaction, .. } = self;
+        let unbegun = if *in_transaction { None } else { Some(Unbegun(in_transaction)) };
+        (&mut lent(idle).connection, unbegun)
     }
 
     /// Put a new connection in its place, since it was cut; what is idle was opened before whatever cut it.
@@ -422,8 +422,12 @@ impl Deref for Pooled {
 }
 
 impl DerefMut for Pooled {
-    #[expect(clippy::expect_used, reason = "it is there until `finish` or `drop` takes it")]
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.idle.as_mut().expect("a connection that is lent").connection
+        &mut lent(&mut self.idle).connection
     }
+}
+
+#[expect(clippy::expect_used, reason = "it is there until `finish` or `drop` takes it")]
+fn lent(idle: &mut Option<Idle>) -> &mut Idle {
+    idle.as_mut().expect("a connection that is lent")
 }
