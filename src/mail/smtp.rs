@@ -116,7 +116,10 @@ impl Relay {
                 AsyncSmtpConnection::connect_tokio1(server, Some(*limit), &self.hello, tls, None).await?
             }
             _ => {
-                let stream = Box::new(Bounded::new(timeout(*limit, TcpStream::connect(server)).await??));
+                let stream = timeout(*limit, TcpStream::connect(server)).await??;
+                // The end of a message is written by itself: it would wait for the other side's delayed ACK of the text.
+                stream.set_nodelay(true)?;
+                let stream = Box::new(Bounded::new(stream));
                 AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?
             }
         };
