@@ -81,17 +81,23 @@ impl Delivery {
                 slot = Arc::clone(&self.slots).acquire_owned() => slot,
             };
             let Ok(slot) = slot else { break };
-            let wait = match outbox::claim(&self.pool, lease(&self.relays.global()), self.clock.now()).await {
-                Ok(Some(claimed)) => {
-                    let this = self.clone();
-                    tokio::spawn(async move {
-                        this.deliver(claimed).await;
-                        drop(slot);
-                    });
+            // A claim takes a commit, and one for all slots that are free takes no longer.
+            let more = std::iter::from_fn(|| Arc::clone(&self.slots).try_acquire_owned().ok());
+            let slots: Vec<_> = std::iter::once(slot).chain(more).collect();
+            let lease = lease(&self.relays.global());
+            let wait = match outbox::claim(&self.pool, lease, self.clock.now(), slots.len()).await {
+                Ok(claimed) if !claimed.is_empty() => {
+                    for (claimed, slot) in claimed.into_iter().zip(slots) {
+                        let this = self.clone();
+                        tokio::spawn(async move {
+                            this.deliver(claimed).await;
+                            drop(slot);
+                        });
+                    }
                     continue;
                 }
-                Ok(None) => {
-                    drop(slot);
+                Ok(_) => {
+                    drop(slots);
                     self.until_due().await
                 }
                 Err(error) => self.failed(error),

@@ -88,7 +88,11 @@ impl Dialogue {
         let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
         for address in addresses {
             match timeout(self.server.timeout, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok((stream, address.to_string())),
+                Ok(Ok(stream)) => {
+                    // The end of a message is written by itself: it would wait for the other side's delayed ACK of the text.
+                    stream.set_nodelay(true)?;
+                    return Ok((stream, address.to_string()));
+                }
                 Ok(Err(error)) => last = error,
                 Err(_) => last = std::io::ErrorKind::TimedOut.into(),
             }

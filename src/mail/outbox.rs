@@ -237,18 +237,21 @@ pub struct Claimed {
     pub usable: bool,
 }
 
-/// Claim the message that has been due for longest, for `lease` seconds. Those that others are claiming are passed over.
+/// Claim the messages that have been due for longest, `most` at most, for `lease` seconds. Those that others are claiming are
+/// passed over.
 ///
 /// # Errors
 /// The database failed, or has no such tables.
-pub async fn claim(pool: &PgPool, lease: f64, now: DateTime<Utc>) -> sqlx::Result<Option<Claimed>> {
+pub async fn claim(pool: &PgPool, lease: f64, now: DateTime<Utc>, most: usize) -> sqlx::Result<Vec<Claimed>> {
     sqlx::query_as(
-        "WITH claimed AS (\
-           UPDATE ak_stages.message SET state = 'sending', attempts = attempts + 1, \
+        "WITH waiting AS MATERIALIZED (\
+           SELECT message_uuid FROM ak_stages.message WHERE due <= now() \
+           ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED), \
+         claimed AS (\
+           UPDATE ak_stages.message c SET state = 'sending', attempts = attempts + 1, \
              due = now() + make_interval(secs => $1) \
-           WHERE message_uuid = (SELECT message_uuid FROM ak_stages.message WHERE due <= now() \
-             ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED) \
-           RETURNING message_uuid, mail_uuid, attempts, kind, mailbox) \
+           FROM waiting w WHERE c.message_uuid = w.message_uuid \
+           RETURNING c.message_uuid, mail_uuid, attempts, kind, mailbox) \
          SELECT c.message_uuid, c.attempts, c.kind, c.mailbox AS address, m.invitation, m.created, m.sender, m.reply_to, \
            m.to_addresses, m.cc_addresses, m.subject, m.html, m.plain, m.stage, \
            i.invite_uuid IS NOT NULL AND coalesce(i.expires > $2, TRUE) AS usable \
@@ -257,7 +260,8 @@ pub async fn claim(pool: &PgPool, lease: f64, now: DateTime<Utc>) -> sqlx::Resul
     )
     .bind(lease)
     .bind(now)
-    .fetch_optional(pool)
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .fetch_all(pool)
     .await
 }
 

@@ -187,7 +187,7 @@ async fn every_mail_arrives_or_is_dead_with_the_reason() {
 /// Whatever a server says before a message is spoken of is not the message's fault.
 #[tokio::test]
 async fn every_mail_arrives_once_whatever_the_first_connections_meet() {
-    let first = [
+    const FIRST: &[Welcome] = &[
         Welcome::Says(""),
         Welcome::Says("421 4.3.2 too many connections\r\n"),
         Welcome::Says("554 5.3.2 no service\r\n"),
@@ -196,15 +196,15 @@ async fn every_mail_arrives_once_whatever_the_first_connections_meet() {
         Welcome::Silent,
         Welcome::Deaf,
     ];
-    let smtp = Smtp::welcoming(&first);
+    let smtp = Smtp::welcoming(FIRST);
     let server = Program::serve(&environment(&smtp).await);
     let path = invitation(&server);
-    let names: Vec<_> = (0..first.len()).map(|n| format!("good-{n}@example.org")).collect();
+    let names: Vec<_> = (0..FIRST.len()).map(|n| format!("good-{n}@example.org")).collect();
     send(&server, &path, &names);
     let messages = settled(&server, &path);
     assert!(messages.values().all(|message| message["state"] == "sent"), "{messages:#?}");
     let attempts: i64 = messages.values().map(|message| message["attempts"].as_i64().unwrap()).sum();
-    assert!(attempts >= 2 * i64::try_from(first.len()).unwrap(), "each met one of them: {attempts}");
+    assert!(attempts >= 2 * i64::try_from(FIRST.len()).unwrap(), "each met one of them: {attempts}");
     let taken = smtp.taken();
     for name in &names {
         assert_eq!(count(&taken, name), 1, "{name}");

@@ -76,8 +76,8 @@ impl Smtp {
     }
 
     /// The same, but the first connections are welcomed like this, one each.
-    pub fn welcoming(first: &[Welcome]) -> Self {
-        let mut first = first.to_vec().into_iter();
+    pub fn welcoming(first: &'static [Welcome]) -> Self {
+        let mut first = first.iter();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, state) = (listener.local_addr().unwrap(), Arc::<Mutex<State>>::default());
         let shared = Arc::clone(&state);
@@ -86,7 +86,7 @@ impl Smtp {
                 shared.lock().unwrap().connections += 1;
                 let (state, welcome) = (Arc::clone(&shared), first.next());
                 thread::spawn(move || match welcome {
-                    Some(welcome) => spoil(stream, welcome),
+                    Some(welcome) => spoil(stream, *welcome),
                     None => Session::serve(stream, state),
                 });
             }
@@ -260,8 +260,9 @@ impl Session {
             }
             ("late", 1) => return self.say("452 4.3.1 no room just now"),
             ("endless", 1) => {
+                let megabyte = vec![b'2'; 1 << 20];
                 for _ in 0..200 {
-                    self.stream.write_all(&[b'2'; 1 << 20])?;
+                    self.stream.write_all(&megabyte)?;
                 }
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
