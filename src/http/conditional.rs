@@ -1,6 +1,6 @@
 //! Reads that go by what the client has already (RFC 9110, section 13), and the tags of compressed answers.
 //!
-//! It stands around compression, since only then it is known which of its two forms an answer takes. A client that has
+//! It is done outside of compression, since only then it is known which of its two forms an answer takes. A client that has
 //! the plain form may go on with it where it would now get the compressed one; the other way it may not be able to read
 //! it. What writes go by is decided where their row is locked.
 
@@ -10,36 +10,42 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 
 use crate::error::ApiError;
 use crate::views::entity_tag::{self, Malformed, Named};
 
-/// Answer 304 or 412 to a read where its headers say so, and give what is compressed its own tag.
-pub async fn answer(request: Request<Body>, next: Next) -> Response {
-    let headers = request.headers();
-    let has_conditions =
-        headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH);
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let conditions = (has_conditions && is_read).then(|| headers.clone());
-    let mut response = next.run(request).await;
-    let is_compressed = response.headers().contains_key(header::CONTENT_ENCODING);
-    let Some(plain) = response.headers().get(header::ETAG).filter(|_| is_compressed || conditions.is_some())
-    else {
-        return response;
-    };
-    let plain = plain.clone();
-    let compressed = if is_compressed { entity_tag::compressed(&plain) } else { None };
-    if let Some(compressed) = &compressed {
-        response.headers_mut().insert(header::ETAG, compressed.clone());
+/// The headers of a read that goes by something; none of any other request.
+pub struct Conditions(Option<HeaderMap>);
+
+impl Conditions {
+    /// Those of a request.
+    pub fn of(request: &Request<Body>) -> Self {
+        let headers = request.headers();
+        let is_conditional =
+            headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH);
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        Self((is_conditional && is_read).then(|| headers.clone()))
     }
-    match conditions {
-        Some(conditions) if response.status() == StatusCode::OK => {
-            judge(&conditions, compressed.iter().chain([&plain]), response)
+
+    /// The answer to the request: with its own tag if it is compressed, or 304 or 412 in its place.
+    pub fn judge(self, mut response: Response) -> Response {
+        let is_compressed = response.headers().contains_key(header::CONTENT_ENCODING);
+        if !is_compressed && self.0.is_none() {
+            return response;
         }
-        _ => response,
+        let Some(plain) = response.headers().get(header::ETAG).cloned() else { return response };
+        let compressed = if is_compressed { entity_tag::compressed(&plain) } else { None };
+        if let Some(compressed) = &compressed {
+            response.headers_mut().insert(header::ETAG, compressed.clone());
+        }
+        match self.0 {
+            Some(conditions) if response.status() == StatusCode::OK => {
+                judge(&conditions, compressed.iter().chain([&plain]), response)
+            }
+            _ => response,
+        }
     }
 }
 

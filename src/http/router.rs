@@ -15,9 +15,10 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use super::conditional::Conditions;
 use super::receive::receive;
 use super::throttle::Throttle;
-use super::{browser, conditional, health, trusted_proxies, unread};
+use super::{browser, health, trusted_proxies, unread};
 use crate::app::App;
 use crate::config::Rate;
 use crate::contract::{API_PREFIX, paths};
@@ -46,12 +47,11 @@ const SECURITY: [(HeaderName, &str); 3] = [
 pub fn router(app: App) -> Router {
     let proxies = app.clone();
     let layers = ServiceBuilder::new()
-        // Outermost: every answer gets its id and its log line, those of the layers below included.
+        // Outermost: every answer gets its id and its log line, those of the layers below included. Around compression,
+        // which makes another form of an answer: only here is it known whether the client has it.
         .layer(middleware::from_fn_with_state(app.clone(), log_request))
         // Around all that may read a body.
         .layer(middleware::from_fn(unread::close))
-        // Around compression, which makes another form of an answer with a tag of its own.
-        .layer(middleware::from_fn(conditional::answer))
         // Compresses what everything below answers.
         .layer(CompressionLayer::new())
         // Closest to the views: a panic there is an answer for everything above.
@@ -210,7 +210,8 @@ async fn log_request(State(app): State<App>, mut request: Request<Body>, next: N
     let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let running = metrics::Running::begin();
     let work = Work::new(RequestSpan::begin(method, route, request.headers()));
-    let mut response = work.done_by(next.run(request)).await;
+    let conditions = Conditions::of(&request);
+    let mut response = conditions.judge(work.done_by(next.run(request)).await);
     drop(running);
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
     metrics::answered(method, route, status, elapsed, &work);

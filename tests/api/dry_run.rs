@@ -40,10 +40,10 @@ async fn every_write_can_be_tried_and_leaves_nothing() {
         };
         if resource.does(Method::Post, Route::LIST) {
             let body = app.body(resource.writable(), second).await;
-            let before = app.contents().await;
+            let before = app.everything().await;
             let tried = dry(&app, Method::Post, resource.path, &body).await.status(201);
             app.nobody_is_in_a_transaction().await;
-            assert_eq!(app.contents().await, before, "POST {}", resource.path);
+            assert_eq!(app.everything().await, before, "POST {}", resource.path);
             assert!(tried.header(EFFECTS).is_some() && tried.header("etag").is_none(), "{tried}");
             let made = app.admin().post(resource.path, body).await.status(201);
             assert_eq!(made.header(EFFECTS), None, "{made}");
@@ -54,10 +54,10 @@ async fn every_write_can_be_tried_and_leaves_nothing() {
             if !resource.does(method, Route::OBJECT) {
                 continue;
             }
-            let before = app.contents().await;
+            let before = app.everything().await;
             let tried = dry(&app, method, &path, &change).await;
             app.nobody_is_in_a_transaction().await;
-            assert_eq!(app.contents().await, before, "{method:?} {}", resource.path);
+            assert_eq!(app.everything().await, before, "{method:?} {}", resource.path);
             assert!(tried.header(EFFECTS).is_some() && tried.header("etag").is_none(), "{tried}");
             let done = app.admin().send_json(method.name(), &path, &change).await;
             assert!(done.status < 300, "{done}");
@@ -81,17 +81,17 @@ async fn what_flow_set_would_do_is_named(#[case] resource: &str) {
     }
     let flows = |slugs: &[&str]| slugs.iter().map(|slug| flow_set_entry(slug)).collect::<Vec<_>>();
     let body = json!({ "name": "a stage", "flow_set": flows(&["new-b", "kept", "new-a", "old"]) });
-    let before = app.contents().await;
+    let before = app.everything().await;
     let tried = dry(&app, Method::Post, resource, &body).await.status(201);
     assert_eq!(tried.header(EFFECTS), Some("create=\"new-a new-b\", bind=\"kept old\""));
     let plain = dry(&app, Method::Post, resource, &json!({ "name": "a stage" })).await.status(201);
     assert_eq!(plain.header(EFFECTS), Some("none"));
     app.nobody_is_in_a_transaction().await;
-    assert_eq!(app.contents().await, before);
+    assert_eq!(app.everything().await, before);
 
     let body = json!({ "name": "a stage", "flow_set": flows(&["old", "kept"]) });
     let path = format!("{resource}{}/", app.admin().post(resource, body).await.status(201).pk());
-    let before = app.contents().await;
+    let before = app.everything().await;
     let change = json!({ "name": "a stage", "flow_set": flows(&["kept", "free", "new"]) });
     for method in [Method::Put, Method::Patch] {
         let tried = dry(&app, method, &path, &change).await.status(200);
@@ -103,14 +103,14 @@ async fn what_flow_set_would_do_is_named(#[case] resource: &str) {
         assert_eq!(tried.header(EFFECTS), Some("unbind=\"kept old\""));
     }
     app.nobody_is_in_a_transaction().await;
-    assert_eq!(app.contents().await, before);
+    assert_eq!(app.everything().await, before);
 }
 
 #[tokio::test]
 async fn what_would_be_refused_is_refused() {
     let app = TestApp::new().await;
     let path = format!("{USER_WRITE}{}/", app.admin().create(USER_WRITE, "taken").await);
-    let before = app.contents().await;
+    let before = app.everything().await;
     let taken = json!({ "name": ["stage with this name already exists."] });
     dry(&app, Method::Post, USER_WRITE, &json!({ "name": "taken" })).await.is(400, taken);
     dry(&app, Method::Patch, "/stages/user_write/00000000-0000-4000-8000-000000000000/", &json!({}))
@@ -130,9 +130,9 @@ async fn what_would_be_refused_is_refused() {
     let headers = [JSON[0], ("if-match", "\"other\"")];
     app.admin().send("PATCH", &format!("{path}?dry_run=true"), &headers, body.clone()).await.status(412);
     app.nobody_is_in_a_transaction().await;
-    assert_eq!(app.contents().await, before);
+    assert_eq!(app.everything().await, before);
     app.admin().send("PATCH", &format!("{path}?dry_run=false"), &JSON, body).await.status(200);
-    assert_ne!(app.contents().await, before);
+    assert_ne!(app.everything().await, before);
 }
 
 /// Foreign keys are checked at the end of a transaction.

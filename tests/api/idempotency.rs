@@ -268,7 +268,9 @@ async fn what_is_repeated_while_the_server_is_killed_is_done_once() {
                 })
             })
             .collect();
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        for worker in workers {
+            worker.join().unwrap();
+        }
         done.store(true, Ordering::SeqCst);
         killer.join().unwrap()
     });

@@ -351,13 +351,13 @@ async fn a_mail_that_is_only_tried_is_not_queued() {
     let app = mailing().await;
     let path = format!("{}send_email/", invitation(&app).await);
     let body = json!({ "email_addresses": ["a@example.org"] });
-    let before = app.contents().await;
+    let before = app.everything().await;
     let tried = app.admin().post(&format!("{path}?dry_run=true"), body.clone()).await.status(204);
     assert_eq!(tried.header("x-ak-stages-effects"), Some("none"));
     let nobody = json!({ "email_addresses": ["nobody"] });
     app.admin().post(&format!("{path}?dry_run=true"), nobody).await.status(400);
     app.nobody_is_in_a_transaction().await;
-    assert_eq!((app.contents().await, queued(&app).await.len()), (before, 0));
+    assert_eq!((app.everything().await, queued(&app).await.len()), (before, 0));
     app.admin().post(&path, body).await.status(204);
     assert_eq!(queued(&app).await.len(), 1);
 }
