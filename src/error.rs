@@ -50,6 +50,9 @@ pub enum ApiError {
     /// 409, another request changed the same rows.
     #[error("conflict")]
     Conflict,
+    /// 412, what is there isn't what the request's `If-Match` or `If-None-Match` goes by.
+    #[error("a precondition failed")]
+    PreconditionFailed,
     /// 400, the answer would take more than it may.
     #[error("the answer is too large")]
     AnswerTooLarge,

@@ -47,6 +47,8 @@ pub struct Body {
     pub content_type: Option<HeaderValue>,
     /// The body.
     pub bytes: Bytes,
+    /// Its `ETag` header, if it has one.
+    pub etag: Option<HeaderValue>,
     /// Who got it: the token may have ended since.
     pub caller: Arc<Caller>,
 }

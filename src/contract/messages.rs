@@ -54,6 +54,12 @@ pub fn invalid_template(value: &str) -> String {
 }
 /// The row that this one refers to, or that refers to it, changed under the request.
 pub const CHANGED_MEANWHILE: &str = "The object was changed by another request at the same time. Try again.";
+/// What is there isn't what a conditional request goes by.
+pub const OTHER_STATE: &str = "The object is not in the state that If-Match or If-None-Match asks for. Nothing was changed; read it again.";
+/// Neither `*` nor a list of entity tags.
+pub fn not_entity_tags(header: &str) -> String {
+    format!("{header} is not a list of entity tags.")
+}
 /// The role that ak-stages has in the database lacks a privilege.
 pub fn database_role(sentence: &str) -> String {
     format!("The database role of ak-stages may not do this: {sentence}")

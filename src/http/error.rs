@@ -56,6 +56,7 @@ impl IntoResponse for ApiError {
                 detail(StatusCode::FORBIDDEN, &sentences::database_role(&sentence))
             }
             Self::Conflict => detail(StatusCode::CONFLICT, sentences::CHANGED_MEANWHILE),
+            Self::PreconditionFailed => detail(StatusCode::PRECONDITION_FAILED, sentences::OTHER_STATE),
             Self::AnswerTooLarge => detail(StatusCode::BAD_REQUEST, sentences::ANSWER_TOO_LARGE),
             Self::BodyTimeout => detail(StatusCode::REQUEST_TIMEOUT, sentences::BODY_TIMEOUT),
             Self::TooLarge => detail(StatusCode::PAYLOAD_TOO_LARGE, sentences::TOO_LARGE),

@@ -2,6 +2,7 @@
 
 mod body;
 mod browser;
+mod conditional;
 mod connections;
 mod door;
 mod error;

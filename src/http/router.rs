@@ -15,6 +15,7 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use super::conditional::Conditions;
 use super::receive::receive;
 use super::throttle::Throttle;
 use super::{browser, health, trusted_proxies, unread};
@@ -46,7 +47,8 @@ const SECURITY: [(HeaderName, &str); 3] = [
 pub fn router(app: App) -> Router {
     let proxies = app.clone();
     let layers = ServiceBuilder::new()
-        // Outermost: every answer gets its id and its log line, those of the layers below included.
+        // Outermost: every answer gets its id and its log line, those of the layers below included. Around compression,
+        // which makes another form of an answer: only here is it known whether the client has it.
         .layer(middleware::from_fn_with_state(app.clone(), log_request))
         // Around all that may read a body.
         .layer(middleware::from_fn(unread::close))
@@ -157,6 +159,9 @@ impl IntoResponse for Answer {
         if let Some(content_type) = self.content_type {
             headers.insert(header::CONTENT_TYPE, content_type);
         }
+        if let Some(etag) = self.etag {
+            headers.insert(header::ETAG, etag);
+        }
         headers.extend(self.headers);
         response
     }
@@ -205,7 +210,8 @@ async fn log_request(State(app): State<App>, mut request: Request<Body>, next: N
     let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let running = metrics::Running::begin();
     let work = Work::new(RequestSpan::begin(method, route, request.headers()));
-    let mut response = work.done_by(next.run(request)).await;
+    let conditions = Conditions::of(&request);
+    let mut response = conditions.judge(work.done_by(next.run(request)).await);
     drop(running);
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
     metrics::answered(method, route, status, elapsed, &work);

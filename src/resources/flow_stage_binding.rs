@@ -135,6 +135,8 @@ impl Resource for FlowStageBinding {
     const USED_BY: &'static [Relation] = used_by::BINDING;
     const NEEDS: &'static [Need] =
         &[Need::read("authentik_policies_policybinding", "policy_id uuid, target_id uuid")];
+    // authentik shows the stage of a binding that was written with its base type.
+    const ANSWERS_WRITES_AS_READS: bool = false;
     type Input = FlowStageBindingInput;
     type Key = Uuid;
 

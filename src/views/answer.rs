@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::entity_tag;
 use crate::db::volume;
 use crate::error::ApiError;
 
@@ -18,6 +19,8 @@ pub struct Answer {
     pub content_type: Option<HeaderValue>,
     /// The body.
     pub body: Bytes,
+    /// The `ETag` header of an answer that shows an object or a list.
+    pub etag: Option<HeaderValue>,
     /// Further headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -51,7 +54,13 @@ impl Answer {
 
     /// 204
     pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, content_type: None, body: Bytes::new(), headers: Vec::new() }
+        Self {
+            status: StatusCode::NO_CONTENT,
+            content_type: None,
+            body: Bytes::new(),
+            etag: None,
+            headers: Vec::new(),
+        }
     }
 
     /// 200 with a document of this media type.
@@ -60,6 +69,7 @@ impl Answer {
             status: StatusCode::OK,
             content_type: Some(HeaderValue::from_static(media_type)),
             body: body.into(),
+            etag: None,
             headers: Vec::new(),
         }
     }
@@ -69,6 +79,12 @@ impl Answer {
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// With the tag of its body.
+    #[must_use]
+    pub fn tagged(self) -> Self {
+        Self { etag: entity_tag::of(&self.body), ..self }
     }
 
     fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, ApiError> {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::action::{Action, ApiView, Request, Run};
 use super::lookup::find;
+use super::precondition::Precondition;
 use super::recall::{Recall, Whole};
 use super::transaction::Transaction;
 use super::{Answer, Call, Context, Resource};
@@ -226,7 +227,10 @@ async fn run<R: Resource>(
         if let Some(codename) = &codename {
             require_on(connection, caller, codename, &found).await?;
         }
-        row = Some(found);
+        row = Some(match Precondition::of(&call.headers, declared)? {
+            Some(precondition) => precondition.judge(context(call, caller), connection, &found).await?,
+            None => found,
+        });
     } else if let Some(codename) = &codename {
         caller.require(&R::DECLARATION.model, codename)?;
     }
@@ -249,10 +253,25 @@ async fn run<R: Resource>(
     let own_key = own_key(&call.target, route);
     let headers = &call.headers;
     let request = Request { context, connection, body, draft, headers, own_key, recall, after_commit };
-    match (&action.run, row) {
-        (Run::List(run), _) => run(request).await,
-        (Run::Object(run), Some(row)) => run(request, row).await,
-        (Run::Object(_), None) => Err(anyhow::anyhow!("an action on one object without an object").into()),
+    let answer = match (&action.run, row) {
+        (Run::List(run), _) => run(request).await?,
+        (Run::Object(run), Some(row)) => run(request, row).await?,
+        (Run::Object(_), None) => {
+            return Err(anyhow::anyhow!("an action on one object without an object").into());
+        }
+    };
+    Ok(if shows_state::<R>(declared) { answer.tagged() } else { answer })
+}
+
+/// Whether an action's answer is what a GET of its path, or of the object that it made, shows now.
+fn shows_state<R: Resource>(declared: &drf::Action) -> bool {
+    let reads = declared.effect == Effect::Reads;
+    match declared.success {
+        Success::Object | Success::Created => {
+            reads || (declared.route.url_path.is_empty() && R::ANSWERS_WRITES_AS_READS)
+        }
+        Success::Page | Success::One(_) | Success::Many(_) => reads,
+        Success::NoContent | Success::Queued(_) | Success::Empty | Success::Document(_) => false,
     }
 }
 

@@ -38,9 +38,9 @@ impl Whole {
             memory.saw(&now);
             return None;
         }
-        let Body { content_type, bytes, caller } = known.fact;
+        let Body { content_type, bytes, etag, caller } = known.fact;
         telemetry::asked_by(caller.id);
-        Some(Answer { status: StatusCode::OK, content_type, body: bytes, headers: Vec::new() })
+        Some(Answer { status: StatusCode::OK, content_type, body: bytes, etag, headers: Vec::new() })
     }
 }
 
@@ -160,6 +160,7 @@ impl<'a> Recall<'a> {
             let body = Body {
                 content_type: answer.content_type.clone(),
                 bytes: answer.body.clone(),
+                etag: answer.etag.clone(),
                 caller: Arc::clone(caller),
             };
             self.memory.keep_answer(key.clone(), Proved { proof: end, fact: body });

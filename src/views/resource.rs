@@ -17,8 +17,8 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use validator::Validate;
 
-use super::Action;
 use super::used_by::Relation;
+use super::Action;
 use crate::app::App;
 use crate::auth::{Caller, Gift, Lack, Scope};
 use crate::authentik::{Change, FlowPart, Trace, Written};
@@ -43,6 +43,8 @@ pub trait Resource: Sized + Send + Sync + Unpin + Serialize + for<'r> FromRow<'r
     /// Whether the last statement of a list and of a look-up, that of [`Self::attach`] included, tells its snapshot. Then
     /// nothing has to be asked about the answer afterwards.
     const TELLS_SNAPSHOT: bool = false;
+    /// Whether the answer to a write shows the object as a read does, and so has its tag.
+    const ANSWERS_WRITES_AS_READS: bool = true;
     /// Whether authentik's database role for us is to be granted what writing it takes.
     const WRITING_IS_GRANTED: bool = true;
 

@@ -168,10 +168,21 @@ async fn link<H: PrimaryKey, K: PrimaryKey>(
     Ok(true)
 }
 
-/// The row as it stands now.
 async fn reload<R: Resource>(request: &mut Request<'_>, pk: R::Key) -> Result<R, ApiError> {
-    let layout = &request.context.app.database.layout;
-    let mut rows = statements::reload(request.connection, R::DECLARATION, layout, vec![pk], None).await?;
+    as_stored(request.context, request.connection, pk).await
+}
+
+/// The row as it stands now.
+///
+/// # Errors
+/// 409 if it is gone.
+pub(super) async fn as_stored<R: Resource>(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    pk: R::Key,
+) -> Result<R, ApiError> {
+    let layout = &context.app.database.layout;
+    let mut rows = statements::reload(connection, R::DECLARATION, layout, vec![pk], None).await?;
     rows.pop().ok_or(ApiError::Conflict)
 }
 

@@ -11,6 +11,7 @@ mod attributes;
 mod bad_input;
 mod climbing;
 mod compatibility;
+mod conditional;
 mod conformance;
 mod documents;
 mod door;
