@@ -50,6 +50,12 @@ pub enum ApiError {
     /// 409, another request changed the same rows.
     #[error("conflict")]
     Conflict,
+    /// 409, the first request with this `Idempotency-Key` isn't answered yet.
+    #[error("the key is in use")]
+    KeyInUse,
+    /// 422, this `Idempotency-Key` was used for another request.
+    #[error("the key was used for another request")]
+    KeyReused,
     /// 412, what is there isn't what the request's `If-Match` or `If-None-Match` goes by.
     #[error("a precondition failed")]
     PreconditionFailed,

@@ -19,7 +19,7 @@ use super::stdout::print;
 use crate::app::App;
 use crate::clock::{Clock, Ids};
 use crate::config::{Secure, Settings};
-use crate::db::{Server, bootstrap};
+use crate::db::{Server, bootstrap, idempotency};
 use crate::http::{self, Connections, HEAD_TIME_LIMIT, Limits, Tls};
 use crate::mail::delivery::Delivery;
 use crate::telemetry::metrics::Metrics;
@@ -63,6 +63,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let watch = tokio::spawn(database.requests.clone().watch());
     let (stop_mail, mail_stopped) = channel::channel(false);
     let mail = deliver(&app, mail_stopped)?;
+    let tidy = tokio::spawn(idempotency::tidy(database.pool.clone()));
     let alive = tokio::spawn(service_manager::keep_alive(database.requests.clone()));
     service_manager::tell(&NotifyState::Ready);
     let lost = tokio::select! {
@@ -77,6 +78,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     if let Some(mail) = mail {
         tokio::time::timeout(MAIL_GRACE, mail).await.ok();
     }
+    tidy.abort();
     watch.abort();
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();

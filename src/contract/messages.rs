@@ -122,6 +122,15 @@ pub const NO_PUBLIC_URL: &str =
 /// The tables of our own beside authentik's.
 pub const NO_EXTENSIONS: &str =
     "The database lacks the tables for mail. `ak-stages extensions` prints the SQL that makes them.";
+/// The table of our own for idempotency keys.
+pub const NO_IDEMPOTENCY: &str =
+    "The database lacks the table for idempotency keys. `ak-stages extensions` prints the SQL that makes it.";
+/// An `Idempotency-Key` that isn't one.
+pub const NOT_A_KEY: &str = "Idempotency-Key has to be one of 1 to 255 visible ASCII characters.";
+/// The first request with an `Idempotency-Key` isn't answered yet.
+pub const KEY_IN_USE: &str = "A request with this Idempotency-Key is being served. Try again.";
+/// The same `Idempotency-Key` on another request.
+pub const KEY_REUSED: &str = "This Idempotency-Key was used for another request.";
 /// A path of authentik's that isn't served here.
 pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
 /// The database can't be reached.

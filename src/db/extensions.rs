@@ -5,15 +5,16 @@ use std::fmt::Write;
 
 use sqlx::PgConnection;
 
-/// What makes them: the migration itself, which leaves alone what is there.
-const SQL: &str = include_str!("../../migrations/0006_mail.sql");
+/// What makes them: the migrations themselves, which leave alone what is there.
+const SQL: &[&str] =
+    &[include_str!("../../migrations/0006_mail.sql"), include_str!("../../migrations/0009_idempotency.sql")];
 
 /// The tables.
-const TABLES: [&str; 2] = ["ak_stages.mail", "ak_stages.message"];
+const TABLES: &[&str] = &["ak_stages.mail", "ak_stages.message", "ak_stages.idempotency"];
 
 /// The SQL that makes the tables, and gives `role`, which is quoted already, what it needs of them.
 pub fn sql(role: Option<&str>) -> String {
-    let mut sql = format!("BEGIN;\n\n{SQL}");
+    let mut sql = format!("BEGIN;\n\n{}", SQL.join("\n"));
     if let Some(role) = role {
         sql.push('\n');
         // `fmt::Write` for a `String` can't fail.

@@ -7,6 +7,7 @@ pub mod dictionary;
 pub mod embedded;
 pub mod extensions;
 pub mod grants;
+pub mod idempotency;
 pub mod insert;
 mod json_lookup;
 pub mod key;

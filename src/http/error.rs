@@ -12,7 +12,7 @@ use crate::error::{ApiError, redacted};
 const NOT_FOUND_PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\"><head><title>Not Found</title></head>\
 <body><h1>Not Found</h1><p>The requested resource was not found on this server.</p></body></html>\n";
 
-/// In how many seconds a request that was answered with 503 may be tried again.
+/// In how many seconds a request that was answered with 503, or while its first attempt runs, may be tried again.
 pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 fn json(status: StatusCode, body: &Value) -> Response {
@@ -56,6 +56,12 @@ impl IntoResponse for ApiError {
                 detail(StatusCode::FORBIDDEN, &sentences::database_role(&sentence))
             }
             Self::Conflict => detail(StatusCode::CONFLICT, sentences::CHANGED_MEANWHILE),
+            Self::KeyInUse => {
+                let mut response = detail(StatusCode::CONFLICT, sentences::KEY_IN_USE);
+                response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+                response
+            }
+            Self::KeyReused => detail(StatusCode::UNPROCESSABLE_ENTITY, sentences::KEY_REUSED),
             Self::PreconditionFailed => detail(StatusCode::PRECONDITION_FAILED, sentences::OTHER_STATE),
             Self::AnswerTooLarge => detail(StatusCode::BAD_REQUEST, sentences::ANSWER_TOO_LARGE),
             Self::BodyTimeout => detail(StatusCode::REQUEST_TIMEOUT, sentences::BODY_TIMEOUT),

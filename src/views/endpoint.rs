@@ -10,6 +10,7 @@ use drf::permission::Permission;
 use tokio::time::{Instant, timeout_at};
 
 use super::action::{Action, ApiView, Request, Run};
+use super::idempotency::Repeatable;
 use super::lookup::find;
 use super::precondition::Precondition;
 use super::recall::{Recall, Whole};
@@ -165,7 +166,21 @@ async fn directly<R: Resource>(
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
     let caller = call.authenticate(transaction.parts().0).await?;
-    run::<R>(call, route, action, caller.as_ref(), None, transaction).await
+    let (Some(caller), Some(action)) = (&caller, action) else {
+        return run::<R>(call, route, action, caller.as_ref(), None, transaction).await;
+    };
+    let repeatable = Repeatable::of(call, &action.declared, caller)?;
+    if let Some(repeatable) = &repeatable
+        && let Some(answer) = repeatable.recall(transaction.parts().0).await?
+    {
+        telemetry::asked_by(caller.id);
+        return Ok(answer);
+    }
+    let answer = run::<R>(call, route, Some(action), Some(caller), None, transaction).await?;
+    if let Some(repeatable) = &repeatable {
+        repeatable.keep(transaction.parts().0, &answer).await?;
+    }
+    Ok(answer)
 }
 
 /// A read, with what earlier ones found.

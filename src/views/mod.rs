@@ -9,6 +9,7 @@ mod answer;
 mod call;
 pub mod endpoint;
 pub mod entity_tag;
+mod idempotency;
 mod lookup;
 mod precondition;
 mod recall;

@@ -26,6 +26,7 @@ mod giving;
 mod groups;
 mod hostile;
 mod http;
+mod idempotency;
 mod invitations;
 mod laws;
 mod mail;

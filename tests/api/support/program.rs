@@ -163,6 +163,18 @@ impl Program {
         Ok(stream)
     }
 
+    /// One request, head and body as they are, to whoever serves there: status and body.
+    ///
+    /// # Errors
+    /// Nobody does, or they went away.
+    pub fn exchange(address: SocketAddr, request: &str) -> io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(request.as_bytes())?;
+        let (status, _, body) = process::answer(stream)?;
+        Ok((status, body))
+    }
+
     /// What it takes of memory, in MB: now, and at most so far. Where the system tells (`/proc`).
     pub fn memory(&self) -> (usize, usize) {
         let status = self.proc("status");
