@@ -131,6 +131,8 @@ pub const NOT_A_KEY: &str = "Idempotency-Key has to be one of 1 to 255 visible A
 pub const KEY_IN_USE: &str = "A request with this Idempotency-Key is being served. Try again.";
 /// The same `Idempotency-Key` on another request.
 pub const KEY_REUSED: &str = "This Idempotency-Key was used for another request.";
+/// A parameter that says whether.
+pub const TRUE_OR_FALSE: &str = "Must be true or false.";
 /// A path of authentik's that isn't served here.
 pub const NOT_SERVED: &str = "ak-stages does not serve this part of authentik's API.";
 /// The database can't be reached.

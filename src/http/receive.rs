@@ -15,7 +15,7 @@ use crate::authentik::Origin;
 use crate::contract::paths;
 use crate::db::time_limit::TIME_LIMIT;
 use crate::error::ApiError;
-use crate::views::Call;
+use crate::views::{Call, Effects};
 
 /// Take a request apart. Where a segment can't be a parameter, authentik's router would not have found the route.
 ///
@@ -42,6 +42,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
         headers: parts.headers,
         body: Ok(Bytes::new()),
         room: None,
+        effects: Effects::default(),
         deadline,
     };
     super::body::read(&mut call, body).await?;

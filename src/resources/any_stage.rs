@@ -76,6 +76,15 @@ impl Resource for AnyStage {
         FlowPart::Stage(self.head.pk)
     }
 
+    async fn destroying(
+        context: Context<'_>,
+        _connection: &mut PgConnection,
+        row: &Self,
+    ) -> Result<(), ApiError> {
+        row.head.goes(context);
+        Ok(())
+    }
+
     async fn attach(
         context: Context<'_>,
         connection: &mut PgConnection,

@@ -302,6 +302,11 @@ pub struct FlowSet {
 }
 
 impl FlowSet {
+    /// Its slug.
+    pub fn slug(&self) -> &str {
+        &self.slug
+    }
+
     /// SELECT expression for the flows of the stage `stage_uuid`, with a comma in front: a JSON list, one entry a binding.
     /// authentik leaves their order open; ours is by slug, then by order.
     pub const COLUMN: &'static str = ", coalesce((SELECT json_agg(json_build_object(\

@@ -81,6 +81,13 @@ pub struct StageHead {
 }
 
 impl StageHead {
+    /// The stage is deleted, and its bindings with it.
+    pub fn goes(&self, context: Context<'_>) {
+        for flow in &self.flow_set {
+            context.effects.unbinds(flow.slug());
+        }
+    }
+
     fn complete(&mut self, context: Context<'_>, stage_type: &StageType) {
         self.component = stage_type.component;
         self.verbose_name = stage_type.verbose_name;
@@ -240,6 +247,15 @@ impl<K: StageKind> Resource for Stage<K> {
         }
     }
 
+    async fn destroying(
+        context: Context<'_>,
+        _connection: &mut PgConnection,
+        row: &Self,
+    ) -> Result<(), ApiError> {
+        row.head.goes(context);
+        Ok(())
+    }
+
     async fn saved(save: &mut Save<'_, Self>, input: &Self::Input) -> Result<(), ApiError> {
         match (&input.flow_set, save.mode) {
             (None, _) => Ok(()),
@@ -329,6 +345,9 @@ async fn flow_set_of_new<K: StageKind>(
     refuse_unseen(making.context, making.connection, items, making.found, &[]).await?;
     let flows = flows_of(making.context, making.connection, items, making.found).await?;
     require_on_bindings(making.context, Verb::Add)?;
+    for slug in making.found.keys() {
+        making.context.effects.binds(slug);
+    }
     let flows = items.iter().filter_map(|item| flows.get(item.slug.as_str()).copied());
     Ok(flow_stage_binding::behind(making.context, stage, flows.collect()))
 }
@@ -343,11 +362,12 @@ async fn replace_flow_set<K: StageKind>(
     items: &[FlowSetItem],
 ) -> Result<(), ApiError> {
     let context = save.context;
-    let bound: Vec<Uuid> =
-        sqlx::query_scalar("SELECT target_id FROM authentik_flows_flowstagebinding WHERE stage_id = $1")
-            .bind(save.pk)
-            .fetch_all(&mut *save.connection)
-            .await?;
+    let select = sqlx::query_as(
+        "SELECT f.flow_uuid, f.slug FROM authentik_flows_flowstagebinding b \
+         JOIN authentik_flows_flow f ON f.flow_uuid = b.target_id WHERE b.stage_id = $1 ORDER BY f.slug",
+    );
+    let slugs: Vec<(Uuid, String)> = select.bind(save.pk).fetch_all(&mut *save.connection).await?;
+    let bound: Vec<Uuid> = slugs.iter().map(|(flow, _)| *flow).collect();
     refuse_unseen(context, save.connection, items, save.found, &bound).await?;
     let flows = flows_of(context, save.connection, items, save.found).await?;
     let mut taken: HashSet<Uuid> = bound.iter().copied().collect();
@@ -357,6 +377,12 @@ async fn replace_flow_set<K: StageKind>(
         require_on_bindings(context, Verb::Add)?;
     }
     let named: HashSet<Uuid> = named.collect();
+    for (slug, _) in save.found.iter().filter(|(_, flow)| new.contains(flow)) {
+        context.effects.binds(slug);
+    }
+    for (_, slug) in slugs.iter().filter(|(flow, _)| !named.contains(flow)) {
+        context.effects.unbinds(slug);
+    }
     if bound.iter().any(|flow| !named.contains(flow)) {
         require_on_bindings(context, Verb::Delete)?;
         let named: Vec<Uuid> = named.into_iter().collect();
@@ -441,6 +467,7 @@ async fn flows_of<'i>(
         let written = Written { change: Change::Created, model, pk, name: &item.name, part: FlowPart::None };
         context.trace.wrote(connection, &written).await?;
         flows.insert(&item.slug, pk);
+        context.effects.creates(&item.slug);
     }
     Ok(flows)
 }

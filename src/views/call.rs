@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::Effects;
 use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::authentik::Origin;
@@ -40,6 +41,8 @@ pub struct Call {
     pub body: Result<Bytes, ApiError>,
     /// The room that the body takes, which is given back with it.
     pub room: Option<OwnedSemaphorePermit>,
+    /// What it does to flows.
+    pub effects: Effects,
     /// When the request is given up.
     pub deadline: Instant,
 }

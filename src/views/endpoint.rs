@@ -15,7 +15,7 @@ use super::lookup::find;
 use super::precondition::Precondition;
 use super::recall::{Recall, Whole};
 use super::transaction::Transaction;
-use super::{Answer, Call, Context, Resource};
+use super::{Answer, Call, Context, Resource, dry_run};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::authentik::Trace;
@@ -169,7 +169,9 @@ async fn directly<R: Resource>(
     let (Some(caller), Some(action)) = (&caller, action) else {
         return run::<R>(call, route, action, caller.as_ref(), None, transaction).await;
     };
-    let repeatable = Repeatable::of(call, &action.declared, caller)?;
+    let is_dry = dry_run::is_asked(&call.query, &action.declared)?;
+    // A dry run does nothing that could be done twice.
+    let repeatable = if is_dry { None } else { Repeatable::of(call, &action.declared, caller)? };
     if let Some(repeatable) = &repeatable
         && let Some(answer) = repeatable.recall(transaction.parts().0).await?
     {
@@ -180,7 +182,11 @@ async fn directly<R: Resource>(
     if let Some(repeatable) = &repeatable {
         repeatable.keep(transaction.parts().0, &answer).await?;
     }
-    Ok(answer)
+    if !is_dry {
+        return Ok(answer);
+    }
+    transaction.only_try();
+    Ok(call.effects.shown_on(answer))
 }
 
 /// A read, with what earlier ones found.
@@ -300,7 +306,7 @@ fn own_key(target: &str, route: Route) -> &str {
 fn context<'a>(call: &'a Call, caller: &'a Caller) -> Context<'a> {
     let app = &call.app;
     let trace = Trace::new(&app.database.layout, caller, &call.origin, &app.clock, &app.ids);
-    Context { app, caller, query: &call.query, trace, seen: None }
+    Context { app, caller, query: &call.query, trace, seen: None, effects: &call.effects }
 }
 
 /// The permission on every object or on this one, or its ownership.

@@ -7,6 +7,7 @@
 mod action;
 mod answer;
 mod call;
+mod dry_run;
 pub mod endpoint;
 pub mod entity_tag;
 mod idempotency;
@@ -22,5 +23,6 @@ mod validation;
 pub use action::{Action, ApiView, Request};
 pub use answer::Answer;
 pub use call::{Call, MAX_BODY};
+pub use dry_run::Effects;
 pub use resource::{Check, Context, Making, Preparation, Resource, Save};
 pub use transaction::AfterCommit;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use validator::Validate;
 
 use super::used_by::Relation;
-use super::Action;
+use super::{Action, Effects};
 use crate::app::App;
 use crate::auth::{Caller, Gift, Lack, Scope};
 use crate::authentik::{Change, FlowPart, Trace, Written};
@@ -172,6 +172,8 @@ pub struct Context<'a> {
     pub trace: Trace<'a>,
     /// Where statements of a read leave their snapshots.
     pub seen: Option<&'a Seen>,
+    /// Where it is told what a write does to flows.
+    pub effects: &'a Effects,
 }
 
 impl Context<'_> {

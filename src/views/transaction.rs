@@ -41,6 +41,7 @@ async fn begun(database: &Database, effect: Effect, anew: bool) -> sqlx::Result<
 pub struct Transaction {
     connection: Pooled,
     after_commit: AfterCommit,
+    is_tried: bool,
 }
 
 impl Transaction {
@@ -58,7 +59,7 @@ impl Transaction {
             }
             taken => taken?,
         };
-        Ok(Self { connection, after_commit: AfterCommit::default() })
+        Ok(Self { connection, after_commit: AfterCommit::default(), is_tried: false })
     }
 
     /// Which server's state can be told from its snapshots; none in a transaction.
@@ -76,15 +77,25 @@ impl Transaction {
         self.connection.retire();
     }
 
+    /// Undo it all in the end, rather than commit.
+    pub fn only_try(&mut self) {
+        self.is_tried = true;
+    }
+
     /// Commit, and do what was put down for afterwards. The commit goes on whatever becomes of the request: neither a
-    /// client that leaves nor the request's time limit stops it halfway.
+    /// client that leaves nor the request's time limit stops it halfway. What was only tried is undone instead, once all
+    /// that a commit checks is checked.
     ///
     /// # Errors
     /// The database refused it, or failed.
     pub async fn commit(self) -> Result<(), ApiError> {
-        let Self { connection, after_commit } = self;
+        let Self { mut connection, after_commit, is_tried } = self;
         if !connection.in_transaction() {
             return Ok(connection.finish().await?);
+        }
+        if is_tried {
+            sqlx::raw_sql("SET CONSTRAINTS ALL IMMEDIATE").execute(&mut *connection).await?;
+            return Ok(()); // dropped, which rolls it back
         }
         let committed = tokio::spawn(telemetry::carried(async move {
             connection.finish().await?;

@@ -347,6 +347,38 @@ async fn it_takes_add_invitation_on_the_object() {
 }
 
 #[tokio::test]
+async fn a_mail_that_is_only_tried_is_not_queued() {
+    let app = mailing().await;
+    let path = format!("{}send_email/", invitation(&app).await);
+    let body = json!({ "email_addresses": ["a@example.org"] });
+    let before = app.everything().await;
+    let tried = app.admin().post(&format!("{path}?dry_run=true"), body.clone()).await.status(204);
+    assert_eq!(tried.header("x-ak-stages-effects"), Some("none"));
+    let nobody = json!({ "email_addresses": ["nobody"] });
+    app.admin().post(&format!("{path}?dry_run=true"), nobody).await.status(400);
+    app.nobody_is_in_a_transaction().await;
+    assert_eq!((app.everything().await, queued(&app).await.len()), (before, 0));
+    app.admin().post(&path, body).await.status(204);
+    assert_eq!(queued(&app).await.len(), 1);
+}
+
+/// A mail goes out once, however often its client asks.
+#[tokio::test]
+async fn a_mail_that_is_asked_for_again_is_queued_once() {
+    let app = mailing().await;
+    let path = format!("{}send_email/", invitation(&app).await);
+    let headers = [JSON[0], ("prefer", "return=representation"), ("idempotency-key", "a-key")];
+    let body = json!({ "email_addresses": ["a@example.org"] }).to_string();
+    let first = app.admin().send("POST", &path, &headers, body.clone()).await.status(202);
+    let again = app.admin().send("POST", &path, &headers, body).await.status(202);
+    assert_eq!(
+        (&again.body, again.header("preference-applied")),
+        (&first.body, Some("return=representation"))
+    );
+    assert_eq!((again.header("idempotent-replayed"), queued(&app).await.len()), (Some("true"), 1));
+}
+
+#[tokio::test]
 async fn what_is_not_set_up_says_what_to_do() {
     let unset = TestApp::new().await;
     let path = invitation(&unset).await;

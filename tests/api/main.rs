@@ -15,6 +15,7 @@ mod conditional;
 mod conformance;
 mod documents;
 mod door;
+mod dry_run;
 mod durability;
 mod email_templates;
 mod every_filter;

@@ -145,13 +145,23 @@ impl TestApp {
         format!("name-{}", self.fresh())
     }
 
-    /// A digest of every table. Two of them are equal where nothing was written in between.
+    /// A digest of each of authentik's tables. Two of them are equal where nothing was written in between.
     pub async fn contents(&self) -> BTreeMap<String, String> {
+        self.digests("schemaname = 'public'").await
+    }
+
+    /// The same of all tables that there are, those of our own included: they tell what was done and undone again, too.
+    pub async fn everything(&self) -> BTreeMap<String, String> {
+        self.digests("schemaname NOT IN ('pg_catalog', 'information_schema')").await
+    }
+
+    async fn digests(&self, which: &str) -> BTreeMap<String, String> {
+        let statement = format!(
+            "SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename \
+             FROM pg_tables WHERE {which}"
+        );
         let tables: Vec<String> =
-            sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
-                .fetch_all(&self.pool)
-                .await
-                .unwrap();
+            sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&self.pool).await.unwrap();
         let digests = tables.iter().map(|table| {
             format!(
                 "SELECT '{table}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {table} row"
