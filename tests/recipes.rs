@@ -107,8 +107,9 @@ fn a_migration_has_the_next_number(#[case] name: &str) {
     let page = page(name);
     let diff = diff(&page);
     let new = written(&diff).into_keys().filter_map(|file| file.strip_prefix("migrations/"));
-    let there = fs::read_dir(top().join("migrations")).unwrap().count();
-    let next = format!("{:04}_", there + 1);
+    let there = fs::read_dir(top().join("migrations")).unwrap().map(|entry| entry.unwrap().file_name());
+    let last: usize = there.map(|name| name.to_str().unwrap()[..4].parse().unwrap()).max().unwrap();
+    let next = format!("{:04}_", last + 1);
     let new: Vec<_> = new.collect();
     assert!(new.len() == 1 && new[0].starts_with(&next), "{new:?} rather than {next}…");
 }
