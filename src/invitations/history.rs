@@ -100,6 +100,47 @@ pub async fn deleted(connection: &mut PgConnection, doer: Doer<'_>, invitations:
     Ok(())
 }
 
+/// Write down that those which a user made are deleted, and forget their uses: they go with the user.
+///
+/// # Errors
+/// The database failed, or has no such tables.
+pub async fn deleted_with(connection: &mut PgConnection, doer: Doer<'_>, creator: i32) -> sqlx::Result<()> {
+    sqlx::query(
+        "WITH gone AS (SELECT invite_uuid, name FROM authentik_stages_invitation_invitation WHERE created_by_id = $1), \
+         counted AS (DELETE FROM ak_stages.invitation_uses u USING gone WHERE u.invitation = gone.invite_uuid), \
+         kept AS (DELETE FROM ak_stages.reservation r USING gone WHERE r.invitation = gone.invite_uuid) \
+         INSERT INTO ak_stages.invitation_history (invitation, name, action, created, user_id, username, details) \
+         SELECT invite_uuid, name, 'deleted', $2, $3, $4, '{}' FROM gone",
+    )
+    .bind(creator)
+    .bind(doer.at)
+    .bind(doer.user)
+    .bind(doer.username)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Write down that those which are for a flow are for none any more: it is deleted.
+///
+/// # Errors
+/// The database failed, or has no such table.
+pub async fn left_by(connection: &mut PgConnection, doer: Doer<'_>, flow: Uuid) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO ak_stages.invitation_history (invitation, name, action, created, user_id, username, details) \
+         SELECT invite_uuid, name, 'changed', $2, $3, $4, \
+           jsonb_build_object('flow', jsonb_build_object('old', flow_id, 'new', NULL)) \
+         FROM authentik_stages_invitation_invitation WHERE flow_id = $1",
+    )
+    .bind(flow)
+    .bind(doer.at)
+    .bind(doer.user)
+    .bind(doer.username)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// An invitation as it was before a change.
 #[derive(Debug)]
 pub struct Before<'a> {

@@ -14,6 +14,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use validator::Validate;
 
+use super::invitation::beyond;
 use super::used_by;
 use crate::authentik::FlowPart;
 use crate::contract::rules::{self as authentik_rules, THEME, is_address};
@@ -277,6 +278,14 @@ impl Resource for Flow {
             flow.export_url = export_url(&flow.slug);
         }
         Ok(())
+    }
+
+    async fn destroying(
+        context: Context<'_>,
+        connection: &mut PgConnection,
+        row: &Self,
+    ) -> Result<(), ApiError> {
+        beyond::left_by(context, connection, row.pk).await
     }
 }
 

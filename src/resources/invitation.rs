@@ -1,7 +1,7 @@
 //! Invitations.
 
 mod batch;
-mod beyond;
+pub(super) mod beyond;
 mod bulk;
 mod bulk_delete;
 mod history;
@@ -139,8 +139,8 @@ impl Resource for Invitation {
         bulk_delete::DELETE,
         redeem::STATUS,
         redeem::REDEEM,
-        redeem::COMMIT,
-        redeem::RELEASE,
+        redeem::RESERVATION_COMMIT,
+        redeem::RESERVATION_RELEASE,
         history::OF_ONE,
         history::OF_ALL,
     ];

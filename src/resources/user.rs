@@ -18,6 +18,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use validator::Validate;
 
+use super::invitation::beyond;
 use super::role::{self, HeldRole, Role};
 use super::{group, me, token, used_by};
 use crate::auth::Gift;
@@ -396,6 +397,7 @@ impl Resource for User {
         connection: &mut PgConnection,
         row: &Self,
     ) -> Result<(), ApiError> {
+        beyond::deleted_with(context, connection, row.pk).await?;
         context.trace.logged_out(connection, row.pk).await
     }
 }

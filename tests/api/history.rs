@@ -105,6 +105,22 @@ async fn it_is_kept_when_the_invitation_is_gone() {
 }
 
 #[tokio::test]
+async fn what_happens_with_the_flow_and_the_creator_is_told() {
+    let app = TestApp::new().await;
+    let flow = app.flow("enrollment").await;
+    let host = app.someone_who_may(&["add_invitation", "view_flow"]).await;
+    let creator = host.user_id().await;
+    let pk =
+        host.post(INVITATION, json!({ "name": "a", "flow": flow, "max_uses": 2 })).await.status(201).pk();
+    app.admin().delete("/flows/instances/enrollment/").await.status(204);
+    app.admin().delete(&format!("/core/users/{creator}/")).await.status(204);
+    let entries = of(&app, &pk).await;
+    assert_eq!(actions(&entries), ["created", "changed", "deleted"]);
+    assert_eq!(entries[1]["details"], json!({ "flow": { "old": flow, "new": null } }));
+    assert_eq!((&entries[0]["user"], &entries[2]["username"]), (&json!(creator), &json!("akadmin")));
+}
+
+#[tokio::test]
 async fn what_is_not_done_leaves_nothing() {
     let app = TestApp::new().await;
     let (pk, path) = made(&app, json!({ "name": "a", "expires": LATER })).await;

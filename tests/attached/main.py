@@ -12,6 +12,7 @@ import contract
 import deletion
 import load
 import mail
+import many
 import privileges
 import releases
 import routing
@@ -37,6 +38,8 @@ SECTIONS = [
     privileges.least,
     privileges.one_missing,
     mail.extensions,
+    many.bulk,
+    many.uses,
     releases.supported,
     releases.unknown_version,
     releases.unsound_schemas,

@@ -67,9 +67,15 @@ LAWFUL = {
 # Parameters that name what a new server has none of.
 UNNAMEABLE = {"policies", "roles_by_name", "roles_by_pk"}
 
+# Bodies of which the schema says too little: what has to be named excludes something else.
+WHOLE = {
+    "/bulk/": {"template": {"name": "guest"}, "count": 3},
+    "/bulk_delete/": {"pks": [NOWHERE]},
+}
+
 # Why something may be refused whatever the schema allows: PostgreSQL has no NUL, Django REST framework trims blanks, an
-# invitation may have lost its flow, or its time, before it is sent, and test mails go to SMTP servers, seldom, and to
-# somebody.
+# invitation may have lost its flow, or its time, or its uses, before it is sent or used, and test mails go to SMTP servers,
+# seldom, and to somebody.
 REFUSALS = (
     "Null characters are not allowed.",
     "This field may not be blank.",
@@ -80,6 +86,9 @@ REFUSALS = (
     "“use_tls” and “use_ssl” can't both be true.",
     '{"to":["This field is required."]}',
     "Request was throttled.",
+    "Invitation is for another flow",
+    "Invitation has been used as often as it may be",
+    "Invitation is reserved",
 )
 
 
@@ -90,6 +99,10 @@ def before_call(context, case, kwargs):
         path[name] = key_for(case, key)
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
+    for end, whole in WHOLE.items():
+        if case.path.endswith(end):
+            case.body = dict(whole)
+            return
     for values in (case.query, body):
         if isinstance(values, dict):
             values |= {
@@ -122,7 +135,7 @@ def key_for(case, key):
     if case.path.startswith("/core/users/") and is_uuid(key):
         return NOBODY  # a user has a uuid, too, but it names none
     nowhere = NOBODY if isinstance(key, int) else NOWHERE
-    if case.method == "DELETE":
+    if case.method == "DELETE" or case.path.endswith(("/redeem/", "/commit/")):  # which may end an invitation
         return nowhere if str(key) in SEEDS.values() else key
     if seed and not stateful and (isinstance(key, int) or is_uuid(key)):
         return seed

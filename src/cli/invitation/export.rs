@@ -1,6 +1,6 @@
 //! `ak-stages invitation export`.
 
-use std::io::{BufWriter, IsTerminal, Stdout, Write, stdout};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
 
 use chrono::{DateTime, Utc};
 use drf::time;
@@ -46,8 +46,28 @@ const PAGE: &str = "\
 /// Print them all, or those for the flow with a slug. Their keys are the secrets of their links.
 ///
 /// # Errors
-/// The database failed, or nobody reads on.
+/// The database failed, or standard output can't be written to. A reader that had enough and left is no error.
 pub async fn run(pool: &PgPool, format: Format, flow: Option<&str>) -> anyhow::Result<()> {
+    match print_all(pool, format, flow).await {
+        Err(error) if has_left(&error) => Ok(()),
+        done => done,
+    }
+}
+
+/// Whether nobody reads any more.
+fn has_left(error: &anyhow::Error) -> bool {
+    let kind = match (error.downcast_ref::<io::Error>(), error.downcast_ref::<csv::Error>()) {
+        (Some(error), _) => Some(error.kind()),
+        (_, Some(error)) => match error.kind() {
+            csv::ErrorKind::Io(error) => Some(error.kind()),
+            _ => None,
+        },
+        _ => None,
+    };
+    kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+async fn print_all(pool: &PgPool, format: Format, flow: Option<&str>) -> anyhow::Result<()> {
     // Beside lines on the terminal a bar would be in the way.
     let bar = if stdout().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     let mut output = Output::new(format)?;
@@ -86,7 +106,7 @@ impl Output {
     fn line(&mut self, row: &Row) -> anyhow::Result<()> {
         match self {
             Self::Jsonl(writer) => {
-                serde_json::to_writer(&mut *writer, row)?;
+                serde_json::to_writer(&mut *writer, row).map_err(io::Error::from)?;
                 writer.write_all(b"\n")?;
             }
             Self::Csv(writer) => {

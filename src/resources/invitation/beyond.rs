@@ -58,6 +58,30 @@ pub(super) async fn deleted(
     Ok(history::deleted(connection, doer(context), invitations).await?)
 }
 
+/// Write down that the invitations of a user are about to be deleted with the user.
+pub(in crate::resources) async fn deleted_with(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    creator: i32,
+) -> Result<(), ApiError> {
+    if !is_kept(context) {
+        return Ok(());
+    }
+    Ok(history::deleted_with(connection, doer(context), creator).await?)
+}
+
+/// Write down that the flow of invitations is about to be deleted.
+pub(in crate::resources) async fn left_by(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    flow: Uuid,
+) -> Result<(), ApiError> {
+    if !is_kept(context) {
+        return Ok(());
+    }
+    Ok(history::left_by(connection, doer(context), flow).await?)
+}
+
 /// How often an invitation may be used, if a request says so; inside it none for any number.
 pub(super) fn max_uses(draft: &Draft) -> Option<Option<i32>> {
     match draft.get(&MAX_USES)? {

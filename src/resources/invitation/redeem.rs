@@ -117,7 +117,7 @@ pub const REDEEM: Action<Invitation> = Action::on_object(
 );
 
 /// `POST …/{invite_uuid}/reservations/{reservation_uuid}/commit/`: use what was kept. Takes what [`REDEEM`] takes.
-pub const COMMIT: Action<Invitation> = Action::on_object(
+pub const RESERVATION_COMMIT: Action<Invitation> = Action::on_object(
     drf::Action::extra(
         "reservations_commit_create",
         Method::Post,
@@ -132,7 +132,7 @@ pub const COMMIT: Action<Invitation> = Action::on_object(
 );
 
 /// `POST …/{invite_uuid}/reservations/{reservation_uuid}/release/`: keep it no longer. Takes what [`REDEEM`] takes.
-pub const RELEASE: Action<Invitation> = Action::on_object(
+pub const RESERVATION_RELEASE: Action<Invitation> = Action::on_object(
     drf::Action::extra(
         "reservations_release_create",
         Method::Post,
