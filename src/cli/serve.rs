@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch as channel};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::service_manager;
 use super::stdout::print;
@@ -30,8 +30,9 @@ use crate::telemetry::traces::Traces;
 const GRACE: Duration = Duration::from_secs(30);
 /// The same after SIGINT.
 const SHORT_GRACE: Duration = Duration::from_secs(1);
-/// How long mails that are on their way may take after that. One that is broken off is sent again later.
-const MAIL_GRACE: Duration = Duration::from_secs(5);
+/// How long what runs beside the requests may take after that, mails on their way above all. One that is broken off is sent
+/// again later.
+const TASK_GRACE: Duration = Duration::from_secs(5);
 
 /// Run the server until a signal ends it.
 ///
@@ -55,36 +56,15 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let room = http::raise_open_files();
     let app = open(&server, settings, address, metrics.as_ref()).await?;
     let database = app.database.clone();
-    let shown = match metrics {
-        Some(listener) => Some(tokio::spawn(http::serve_metrics(listener, app.clone(), Metrics::install()?))),
-        None => None,
-    };
     let (stop, stopped) = oneshot::channel();
     let mut keeper = tokio::spawn(server.keep(stopped));
-    let watch = tokio::spawn(database.requests.clone().watch());
-    let (stop_tasks, mail_stopped) = channel::channel(false);
-    let mail = deliver(&app, mail_stopped)?;
-    let tidy = tokio::spawn(idempotency::tidy(database.pool.clone()));
-    let expiry = delete_expired(&app, stop_tasks.subscribe());
-    let alive = tokio::spawn(service_manager::keep_alive(database.requests.clone()));
+    let tasks = Tasks::start(&app, metrics)?;
     service_manager::tell(&NotifyState::Ready);
     let lost = tokio::select! {
         () = run(listener, secure, app, signals, room) => None,
         ended = &mut keeper => Some(ended),
     };
-    if let Some(shown) = shown {
-        shown.abort();
-    }
-    alive.abort();
-    stop_tasks.send(true).ok();
-    if let Some(mail) = mail {
-        tokio::time::timeout(MAIL_GRACE, mail).await.ok();
-    }
-    tidy.abort();
-    if let Some(expiry) = expiry {
-        tokio::time::timeout(SHORT_GRACE, expiry).await.ok();
-    }
-    watch.abort();
+    tasks.stop().await;
     let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
     if let Some(traces) = traces {
@@ -124,22 +104,51 @@ async fn listen_securely(secure: &Secure) -> anyhow::Result<(TcpListener, Tls)> 
     Ok((listener, tls))
 }
 
-/// Begin to deliver mail, where it is set up; first of all what earlier servers left.
-fn deliver(app: &App, stopped: channel::Receiver<bool>) -> anyhow::Result<Option<JoinHandle<()>>> {
-    let mail = &app.settings.mail;
-    if mail.public_url.is_none() {
-        return Ok(None);
-    }
-    let (pool, waker) = (app.database.pool.clone(), app.mail_waker.clone());
-    let delivery = Delivery::new(pool, mail, app.clock.clone(), waker, !app.settings.pgbouncer)?;
-    Ok(Some(tokio::spawn(delivery.run(stopped))))
+/// What runs beside the requests.
+struct Tasks {
+    stop: channel::Sender<bool>,
+    /// Those that finish what they are at once they are to stop.
+    finishing: JoinSet<()>,
+    /// Those that may be broken off anywhere.
+    endless: JoinSet<()>,
 }
 
-/// Delete expired invitations, where that is ours to do and is wanted.
-fn delete_expired(app: &App, stopped: channel::Receiver<bool>) -> Option<JoinHandle<()>> {
-    let is_ours = !app.database.layout.is_attached() && app.settings.expired == ExpiredMode::Delete;
-    let expiry = Expiry::new(app.database.pool.clone(), expiry::INTERVAL);
-    is_ours.then(|| tokio::spawn(expiry.run(stopped)))
+impl Tasks {
+    /// Begin all that the settings want.
+    ///
+    /// # Errors
+    /// A setting of mail that can't be used; metrics that are there already.
+    fn start(app: &App, metrics: Option<TcpListener>) -> anyhow::Result<Self> {
+        let (stop, stopped) = channel::channel(false);
+        let (mut finishing, mut endless) = (JoinSet::new(), JoinSet::new());
+        let (database, settings) = (&app.database, &app.settings);
+        endless.spawn(database.requests.clone().watch());
+        endless.spawn(service_manager::keep_alive(database.requests.clone()));
+        let tidy = idempotency::tidy(database.pool.clone());
+        endless.spawn(async { match tidy.await {} });
+        if let Some(listener) = metrics {
+            let shown = http::serve_metrics(listener, app.clone(), Metrics::install()?);
+            endless.spawn(async { match shown.await {} });
+        }
+        if settings.mail.public_url.is_some() {
+            let (pool, waker) = (database.pool.clone(), app.mail_waker.clone());
+            let delivery =
+                Delivery::new(pool, &settings.mail, app.clock.clone(), waker, !settings.pgbouncer)?;
+            finishing.spawn(delivery.run(stopped.clone()));
+        }
+        if !database.layout.is_attached() && settings.expired == ExpiredMode::Delete {
+            finishing.spawn(Expiry::new(database.pool.clone(), expiry::INTERVAL).run(stopped));
+        }
+        Ok(Self { stop, finishing, endless })
+    }
+
+    /// End them, within bounds of time.
+    async fn stop(mut self) {
+        self.stop.send(true).ok();
+        let finished = async { while self.finishing.join_next().await.is_some() {} };
+        tokio::time::timeout(TASK_GRACE, finished).await.ok();
+        self.endless.abort_all();
+    }
 }
 
 /// Open the database and say where everything is.

@@ -1,12 +1,13 @@
 //! The generic views: what follows from a [`Resource`] and its [actions](Action), whichever resource it is.
 //!
 //! Checks come in Django REST framework's order: content negotiation, authentication, method, permission of the method or
-//! look-up and permission of the object, body, fields. [`endpoint`] walks them; `transaction.rs` is the one place where a
+//! look-up and permission of the object, body, fields. `checks.rs` walks them for [`endpoint`]; `transaction.rs` is the one place where a
 //! request's transaction begins and ends.
 
 mod action;
 mod answer;
 mod call;
+mod checks;
 mod dry_run;
 pub mod endpoint;
 pub mod entity_tag;
