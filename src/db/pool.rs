@@ -34,7 +34,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// misses it is closed.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the server may take to commit: longer than it lets any statement run.
-const COMMIT_TIMEOUT: Duration = TIME_LIMIT.saturating_add(Duration::from_secs(5));
+pub const COMMIT_TIMEOUT: Duration = TIME_LIMIT.saturating_add(Duration::from_secs(5));
 /// A connection that was used within this time is taken to be there.
 const FRESH: Duration = Duration::from_secs(1);
 /// How old a connection may become: the memory of a server process grows with the statements that it has seen.
@@ -305,6 +305,18 @@ impl Pooled {
     /// Whether a transaction was begun.
     pub fn in_transaction(&self) -> bool {
         self.in_transaction
+    }
+
+    /// Undo what was begun, if anything was.
+    ///
+    /// # Errors
+    /// The server failed, or is gone.
+    pub async fn undo(&mut self) -> sqlx::Result<()> {
+        if self.in_transaction {
+            sqlx::raw_sql("ROLLBACK").execute(&mut **self).await?;
+            self.in_transaction = false;
+        }
+        Ok(())
     }
 
     /// Commit what was begun, if anything was, and give the connection back.

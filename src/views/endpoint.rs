@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use drf::action::{Effect, Route, Success, allow};
 use drf::metadata;
 use drf::permission::Permission;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{sleep_until, timeout_at};
 
 use super::action::{Action, ApiView, Run};
 use super::checks::{anonymous, run};
@@ -14,6 +14,7 @@ use super::recall::{Recall, Whole};
 use super::transaction::{Begins, Transaction};
 use super::{Answer, Call, Resource, dry_run};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::db::volume;
 use crate::error::ApiError;
 use crate::telemetry::{self, Refusal, metrics};
@@ -103,14 +104,14 @@ async fn attempt<R: Resource>(
     effect: Effect,
     anew: bool,
 ) -> Result<Answer, ApiError> {
-    let (app, deadline) = (call.app.clone(), call.deadline);
+    let (app, deadline, committing) = (call.app.clone(), call.deadline, call.committing.clone());
     let done = {
         let work = answered::<R>(call, route, action, effect, anew);
         // Pinned here, so that what waits for it carries a pointer and not all of its room.
         let work = pin!(volume::limited(app.settings.answer, work));
-        in_time(&app, deadline, work).await
+        in_time(&app, committing.clone().over(deadline), work).await
     };
-    let (transaction, answer) = done.map_err(|error| call.committing.judge(error))?;
+    let (transaction, answer) = done.map_err(|error| committing.judge(error))?;
     let to_come = match transaction {
         Some(transaction) => transaction.commit().await?,
         None => None,
@@ -167,13 +168,14 @@ fn begins<R: Resource>(call: &Call, action: Option<&Action<R>>) -> Begins {
 /// The work, unless its time ends before, or the connection that it waits on is given up.
 async fn in_time<T>(
     app: &App,
-    deadline: Instant,
+    over: impl Future<Output = ()>,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
     let given_up = app.database.requests.given_up();
     tokio::select! {
         biased;
-        done = timeout_at(deadline, work) => done.unwrap_or(Err(ApiError::Overloaded)),
+        done = work => done,
+        () = over => Err(ApiError::Overloaded),
         () = given_up => Err(ApiError::Disconnected(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
     }
 }
@@ -205,24 +207,41 @@ async fn directly<R: Resource>(
     let (Some(caller), Some(action)) = (&caller, action) else {
         return run::<R>(call, route, action, caller.as_ref(), None, transaction).await;
     };
-    let is_dry = dry_run::is_asked(&call.query, &action.declared)?;
-    // A dry run does nothing that could be done twice.
-    let repeatable = if is_dry { None } else { Repeatable::of(call, &action.declared, caller)? };
-    if let Some(repeatable) = &repeatable
-        && let Some(answer) = repeatable.recall(transaction.parts().0).await?
-    {
+    if dry_run::is_asked(&call.query, &action.declared)? {
+        // It does nothing that could be done twice, so it has no use for a key.
+        let answer = run::<R>(call, route, Some(action), Some(caller), None, transaction).await?;
+        transaction.only_try();
+        return Ok(call.effects.shown_on(answer));
+    }
+    match Repeatable::of(call, &action.declared, caller)? {
+        None => run::<R>(call, route, Some(action), Some(caller), None, transaction).await,
+        Some(repeatable) => {
+            let done = once::<R>(call, route, action, caller, &repeatable, transaction).await;
+            if done.is_err() {
+                // Its key isn't taken any more when the client hears of it, and may send it again.
+                transaction.undo().await;
+            }
+            done
+        }
+    }
+}
+
+/// A POST that was perhaps done before.
+async fn once<R: Resource>(
+    call: &mut Call,
+    route: Route,
+    action: &Action<R>,
+    caller: &Caller,
+    repeatable: &Repeatable,
+    transaction: &mut Transaction,
+) -> Result<Answer, ApiError> {
+    if let Some(answer) = repeatable.recall(transaction.parts().0).await? {
         telemetry::asked_by(caller.id);
         return Ok(answer);
     }
     let answer = run::<R>(call, route, Some(action), Some(caller), None, transaction).await?;
-    if let Some(repeatable) = &repeatable {
-        repeatable.keep(transaction.parts().0, &answer).await?;
-    }
-    if !is_dry {
-        return Ok(answer);
-    }
-    transaction.only_try();
-    Ok(call.effects.shown_on(answer))
+    repeatable.keep(transaction.parts().0, &answer).await?;
+    Ok(answer)
 }
 
 /// A read, with what earlier ones found.
@@ -260,7 +279,7 @@ async fn check_credentials(call: &Call, anew: bool) -> Result<(), ApiError> {
         }
         transaction.commit().await.map(drop)
     });
-    in_time(&call.app, call.deadline, work).await
+    in_time(&call.app, sleep_until(call.deadline), work).await
 }
 
 async fn serve_view(call: Call, view: &'static ApiView) -> Result<Answer, ApiError> {

@@ -65,7 +65,7 @@ pub(super) async fn create<R: Resource>(mut request: Request<'_>) -> Result<Answ
     let pk = R::Key::next(ids);
     let mut later = request.later.take();
     if let Some(later) = later.take_if(|_| wants_more(&valid)) {
-        later.begin(request.connection).await?;
+        later.now(request.connection).await?;
     }
     let mut making = Making { context, connection: &mut *request.connection, pk, found: &valid.found };
     let beside = R::beside(&mut making, &valid.input).await?;

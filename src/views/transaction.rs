@@ -1,9 +1,11 @@
 //! The transaction of a request: where it begins, where it is committed, and what follows that. Nothing else in views
 //! and resources begins or commits one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::PgConnection;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Answer;
 use super::action::Answering;
@@ -70,10 +72,18 @@ async fn begun(database: &Database, begins: Begins, anew: bool) -> sqlx::Result<
 
 /// Whether a request has sent a statement that commits itself: from then on what ends the request early is no sign that
 /// nothing was changed.
-#[derive(Debug, Default)]
-pub struct Committing(AtomicBool);
+#[derive(Debug, Clone, Default)]
+pub struct Committing(Arc<AtomicBool>);
 
 impl Committing {
+    /// Done when the request's time is over, and that of the commit that is under way then.
+    pub async fn over(self, deadline: Instant) {
+        sleep_until(deadline).await;
+        if self.0.load(Ordering::Relaxed) {
+            sleep(pool::COMMIT_TIMEOUT).await;
+        }
+    }
+
     /// What is told of a request that this ended.
     pub fn judge(&self, error: ApiError) -> ApiError {
         if self.0.load(Ordering::Relaxed) { error.of_unknown_outcome() } else { error }
@@ -100,7 +110,7 @@ impl<'a> Later<'a> {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn begin(self, connection: &mut PgConnection) -> Result<(), ApiError> {
+    pub async fn now(self, connection: &mut PgConnection) -> Result<(), ApiError> {
         Ok(self.connection.begin(connection).await?)
     }
 
@@ -176,6 +186,11 @@ impl Transaction {
         self.connection.retire();
     }
 
+    /// Undo it all now, rather than after the answer: others may wait for what it holds.
+    pub async fn undo(&mut self) {
+        self.connection.undo().await.ok(); // else it is done when the connection is given up
+    }
+
     /// Undo it all in the end, rather than commit.
     pub fn only_try(&mut self) {
         self.is_tried = true;
@@ -195,7 +210,9 @@ impl Transaction {
         }
         if is_tried {
             sqlx::raw_sql("SET CONSTRAINTS ALL IMMEDIATE").execute(&mut *connection).await?;
-            return Ok(None); // dropped, which rolls it back
+            connection.undo().await?;
+            connection.finish().await?;
+            return Ok(None);
         }
         let committed = tokio::spawn(telemetry::carried(async move {
             connection.finish().await?;
