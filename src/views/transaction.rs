@@ -50,7 +50,7 @@ pub enum Begins {
     Never,
     /// With the request.
     AtOnce,
-    /// When the request asks for it, if it does: see [`Later`].
+    /// When the request asks for it, if it does.
     Later,
 }
 
