@@ -27,6 +27,8 @@ async fn serve(settings: &[(&'static str, &str)]) -> Program {
     raise_open_files();
     let mut environment = empty_database().await;
     environment.push(("AUTHENTIK_BOOTSTRAP_TOKEN", KEY.to_owned()));
+    // Unoptimised, one thread is busy with each of the largest bodies for a second, while their senders time out.
+    environment.push(("TOKIO_WORKER_THREADS", "4".to_owned()));
     environment.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
     Program::serve(&environment)
 }
