@@ -307,16 +307,37 @@ impl Pooled {
         self.in_transaction
     }
 
+    /// Check now what a commit would check.
+    ///
+    /// # Errors
+    /// The server refused, failed, or is gone.
+    pub async fn check(&mut self) -> sqlx::Result<()> {
+        self.end_with("SET CONSTRAINTS ALL IMMEDIATE").await
+    }
+
     /// Undo what was begun, if anything was.
     ///
     /// # Errors
     /// The server failed, or is gone.
     pub async fn undo(&mut self) -> sqlx::Result<()> {
         if self.in_transaction {
-            sqlx::raw_sql("ROLLBACK").execute(&mut **self).await?;
+            self.end_with("ROLLBACK").await?;
             self.in_transaction = false;
         }
         Ok(())
+    }
+
+    /// Run a statement that belongs to the end of a transaction, when nobody bounds the time of the request any more.
+    async fn end_with(&mut self, statement: &'static str) -> sqlx::Result<()> {
+        let given_up = self.pool.given_up();
+        let done = async {
+            tokio::select! {
+                biased;
+                done = sqlx::raw_sql(statement).execute(&mut **self) => done.map(drop),
+                () = given_up => Err(out_of_reach()),
+            }
+        };
+        timeout(COMMIT_TIMEOUT, done).await.unwrap_or_else(|_| Err(out_of_reach()))
     }
 
     /// Commit what was begun, if anything was, and give the connection back.
@@ -325,16 +346,8 @@ impl Pooled {
     /// The server refused, or didn't say whether it committed.
     pub async fn finish(mut self) -> Result<(), Unfinished> {
         if self.in_transaction {
-            let given_up = self.pool.given_up();
-            let commit = async {
-                tokio::select! {
-                    biased;
-                    committed = sqlx::raw_sql("COMMIT").execute(&mut *self) => committed,
-                    () = given_up => Err(out_of_reach()),
-                }
-            };
-            match timeout(COMMIT_TIMEOUT, commit).await.unwrap_or_else(|_| Err(out_of_reach())) {
-                Ok(_) => self.in_transaction = false,
+            match self.end_with("COMMIT").await {
+                Ok(()) => self.in_transaction = false,
                 Err(error) if is_refusal(&error) => return Err(Unfinished::Refused(error)),
                 Err(error) => {
                     self.idle = None; // closed hard

@@ -209,7 +209,7 @@ impl Transaction {
             return Ok(after_commit.run());
         }
         if is_tried {
-            sqlx::raw_sql("SET CONSTRAINTS ALL IMMEDIATE").execute(&mut *connection).await?;
+            connection.check().await?;
             connection.undo().await?;
             connection.finish().await?;
             return Ok(None);
