@@ -1,5 +1,7 @@
 //! [`ApiError`]: everything that ends a request early.
 
+use std::borrow::Cow;
+
 use drf::errors::{FieldErrors, NON_FIELD_ERRORS};
 use drf::field::Fields;
 use drf::negotiation::Refusal;
@@ -121,6 +123,11 @@ impl ApiError {
     }
 }
 
+/// The code of what PostgreSQL said (SQLSTATE), if it was PostgreSQL.
+pub fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -135,7 +142,7 @@ impl From<sqlx::Error> for ApiError {
         if is_too_much(&error) {
             return Self::AnswerTooLarge;
         }
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let code = code(&error);
         match code.as_deref() {
             // foreign_key_violation, unique_violation, serialization_failure, deadlock_detected: another request
             // wrote between our checks and our write. The checks themselves answer everything else.

@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use sqlx::PgConnection;
 
+use crate::error::code;
+
 /// What makes them: the migrations themselves, which leave alone what is there.
 const SQL: &[&str] = &[
     include_str!("../../migrations/0006_mail.sql"),
@@ -75,12 +77,10 @@ pub async fn look(connection: &mut PgConnection) -> sqlx::Result<Extensions> {
 /// Whether a statement failed because the tables aren't there, as they are today: `undefined_table`,
 /// `invalid_schema_name`, and what [`are_old`] says.
 pub fn are_missing(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("42P01" | "3F000")) || are_old(error)
+    matches!(code(error).as_deref(), Some("42P01" | "3F000")) || are_old(error)
 }
 
 /// Whether a statement failed because the tables are those of an earlier version: `undefined_column`.
 pub fn are_old(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.as_deref() == Some("42703")
+    code(error).as_deref() == Some("42703")
 }

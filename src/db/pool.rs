@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 use self::figures::{Queue, Watched};
 use super::proof::Server;
 use super::time_limit::{Limits, TIME_LIMIT};
-use crate::error::ApiError;
+use crate::error::{ApiError, code};
 use shared_proof::SharedProofs;
 
 /// How long a request waits for a connection, whatever that takes.
@@ -390,8 +390,7 @@ fn out_of_reach() -> sqlx::Error {
 /// Why the server gives no connection, so that it isn't taken for the answer to a statement. That it has none left stays
 /// what it is.
 fn refused_connection(error: sqlx::Error) -> sqlx::Error {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    match code {
+    match code(&error) {
         Some(code) if !code.starts_with("53") => std::io::Error::other(error).into(),
         _ => error,
     }

@@ -19,7 +19,7 @@ use super::stage::StageSmtp;
 use crate::clock::Clock;
 use crate::config::MailSettings;
 use crate::db::extensions;
-use crate::error::redacted;
+use crate::error::{code, redacted};
 
 /// Messages on their way at a time: one that the SMTP server is slow with holds up no other.
 const AT_A_TIME: u32 = 8;
@@ -160,8 +160,7 @@ impl Delivery {
         if extensions::are_missing(&error) && !is_old {
             return (!self.listens).then_some(POLL);
         }
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        let is_denied = code.as_deref() == Some("42501"); // insufficient_privilege
+        let is_denied = code(&error).as_deref() == Some("42501"); // insufficient_privilege
         tracing::warn!(cause = redacted(&error.into()), "the outbox is out of reach; see `ak-stages doctor`");
         // Somebody has to do something about these.
         Some(if is_denied || is_old { POLL * 10 } else { PAUSE })

@@ -156,10 +156,12 @@ async fn answered<R: Resource>(
 
 /// When the transaction of an action begins. Without one, there is `OPTIONS` or a 405 to answer.
 fn begins<R: Resource>(call: &Call, action: Option<&Action<R>>) -> Begins {
-    let is_own = !call.app.database.layout.is_attached();
-    let is_more = dry_run::is_named(&call.query) || Repeatable::is_named(&call.headers);
+    let is_all = || {
+        let is_more = dry_run::is_named(&call.query) || Repeatable::is_named(&call.headers);
+        R::INSERT_IS_ALL && !call.app.database.layout.is_attached() && !is_more
+    };
     match action {
-        Some(Action { run: Run::Create(_), .. }) if R::INSERT_IS_ALL && is_own && !is_more => Begins::Later,
+        Some(Action { run: Run::Create(_), .. }) if is_all() => Begins::Later,
         Some(action) if action.declared.effect == Effect::Writes => Begins::AtOnce,
         _ => Begins::Never,
     }

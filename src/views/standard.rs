@@ -121,6 +121,21 @@ impl Request<'_> {
     }
 }
 
+/// Delete an object that the action has found, and may delete, with authentik's traces and all that hangs on it.
+///
+/// # Errors
+/// What authentik can't be without; the database failed.
+pub async fn remove<R: Resource>(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    row: &R,
+) -> Result<(), ApiError> {
+    context.wrote(connection, Change::Deleted, row).await?;
+    R::destroying(context, connection, row).await?;
+    let (layout, table) = (&context.app.database.layout, R::DECLARATION.table.name);
+    cascade::delete(connection, layout, table, vec![row.pk()]).await
+}
+
 async fn store<R: Resource>(request: &mut Request<'_>, row: &R, draft: &Draft) -> Result<(), ApiError> {
     request.context.trace.changing(request.connection, row.part()).await?;
     statements::update(request.connection, R::DECLARATION, row.pk(), draft)
@@ -130,10 +145,7 @@ async fn store<R: Resource>(request: &mut Request<'_>, row: &R, draft: &Draft) -
 
 pub(super) async fn destroy<R: Resource>(request: Request<'_>, row: R) -> Result<Answer, ApiError> {
     let Request { context, connection, after_commit, .. } = request;
-    context.wrote(connection, Change::Deleted, &row).await?;
-    R::destroying(context, connection, &row).await?;
-    let (layout, table) = (&context.app.database.layout, R::DECLARATION.table.name);
-    cascade::delete(connection, layout, table, vec![row.pk()]).await?;
+    remove(context, connection, &row).await?;
     after_commit.push(logged::<R>(context, Change::Deleted));
     Ok(Answer::no_content())
 }

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::Format;
 use crate::resources::invitation::import::{Line, is_reserved};
+use crate::views::MAX_BODY;
 
 /// Bytes that a line may have: no invitation may have more.
-const LONGEST: u64 = 2_621_440;
+const LONGEST: u64 = MAX_BODY as u64;
 
 /// A line, or its number and what is wrong with it.
 pub type Found = Result<Line, (u64, String)>;

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::{CONNECT_TIMEOUT, Pool};
+use crate::error::code;
 
 /// How often the server is asked.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -135,5 +136,5 @@ impl Pool {
 }
 
 fn is_full(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("53300")
+    code(error).as_deref() == Some("53300")
 }

@@ -113,6 +113,18 @@ pub(super) struct Made {
     pub(super) max_uses: Option<i32>,
 }
 
+impl Made {
+    /// Their keys and names.
+    pub(super) fn named(made: &[Self]) -> Vec<(Uuid, String)> {
+        made.iter().map(|made| (made.pk, made.name.clone())).collect()
+    }
+
+    /// How often those may be used that are limited.
+    pub(super) fn limits(made: &[Self]) -> Vec<(Uuid, i32)> {
+        made.iter().filter_map(|made| Some((made.pk, made.max_uses?))).collect()
+    }
+}
+
 /// Insert them with one statement, as made by the user `creator`. They come back in their order.
 ///
 /// # Errors

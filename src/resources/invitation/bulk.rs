@@ -25,10 +25,8 @@ use crate::views::{Action, Answer, Request, Resource, examine};
 /// The tag of what authentik's API doesn't have.
 pub(super) const TAG: &str = "invitations";
 
-/// Invitations that a request may make.
-const MOST: usize = 10_000;
-/// The same, as a bound of a field.
-const MOST_COUNTED: i32 = 10_000;
+/// Invitations that a request may make, or delete.
+pub(super) const MOST: u16 = 10_000;
 /// Bytes that the fixed data of a template may take when repeated: a body of 2.5 MiB isn't to become 25 GB.
 const MAX_REPEATED: usize = 8 * 1024 * 1024;
 
@@ -37,7 +35,7 @@ const INVITATIONS: Field = Field::nested_list("invitations", "Invitation", Invit
 const TEMPLATE: Field = Field::nested_object("template", "InvitationTemplate", TEMPLATE_FIELDS)
     .help("What all of them have in common; with names or a count.");
 const NAMES: Field = Field::list("names").help("A name for each, at most 10000.");
-const COUNT: Field = Field::integer_within("count", 1, MOST_COUNTED)
+const COUNT: Field = Field::integer_within("count", 1, MOST as i32)
     .help("How many to make: they have the template's name with -1, -2 and so on behind it.");
 const PARTIAL: Field =
     Field::boolean("partial").help("Make those that can be made, rather than all or nothing.");
@@ -131,9 +129,8 @@ async fn create(mut request: Request<'_>) -> Result<Answer, ApiError> {
 async fn make(request: &mut Request<'_>, drafts: &[&Draft]) -> Result<Vec<Made>, ApiError> {
     let (context, connection) = (request.context, &mut *request.connection);
     let made = batch::insert(connection, &context.app.ids, drafts, context.caller.id).await?;
-    let named: Vec<_> = made.iter().map(|made| (made.pk, made.name.clone())).collect();
-    let limits: Vec<_> = made.iter().filter_map(|made| made.max_uses.map(|most| (made.pk, most))).collect();
-    beyond::made(context, connection, &named, &limits).await?;
+    let named = Made::named(&made);
+    beyond::made(context, connection, &named, &Made::limits(&made)).await?;
     context.trace.wrote_all(connection, Change::Created, &Invitation::DECLARATION.model, &named).await?;
     let (created, user) = (made.len(), context.caller.id);
     request.after_commit.push(move || tracing::debug!(user, created, "invitations were made"));
@@ -194,7 +191,7 @@ fn take_list(body: &mut Body) -> Result<Vec<Body>, ApiError> {
     let sentence = match body.take_bodies(INVITATIONS.name) {
         None => expected_list(type_name(&body.value[INVITATIONS.name])),
         Some(bodies) if bodies.is_empty() => messages::EMPTY_LIST.to_owned(),
-        Some(bodies) if bodies.len() > MOST => max_elements(MOST),
+        Some(bodies) if bodies.len() > usize::from(MOST) => max_elements(MOST.into()),
         Some(bodies) => return Ok(bodies),
     };
     Err(ApiError::field(INVITATIONS.name, sentence))
@@ -232,8 +229,8 @@ fn names(around: &Draft, template: &Draft) -> Result<Vec<Value>, ApiError> {
     };
     if names.is_empty() {
         Err(ApiError::field(NAMES.name, messages::EMPTY_LIST))
-    } else if names.len() > MOST {
-        Err(ApiError::field(NAMES.name, max_elements(MOST)))
+    } else if names.len() > usize::from(MOST) {
+        Err(ApiError::field(NAMES.name, max_elements(MOST.into())))
     } else if repeated > MAX_REPEATED {
         let sentence = messages::too_much_repeated(MAX_REPEATED);
         Err(ApiError::Validation(json!({ TEMPLATE.name: { FIXED_DATA.name: [sentence] } })))

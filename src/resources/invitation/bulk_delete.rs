@@ -12,7 +12,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::bulk::TAG;
+use super::bulk::{MOST, TAG};
 use super::{Invitation, beyond};
 use crate::authentik::{Change, cascade};
 use crate::contract::messages;
@@ -20,11 +20,6 @@ use crate::db::search::Search;
 use crate::db::statements::{self, Both, Restriction, Selection};
 use crate::error::ApiError;
 use crate::views::{Action, Answer, Context, Lens, Request, Resource};
-
-/// Invitations that a request deletes.
-const MOST: usize = 10_000;
-/// The same, as a number of rows.
-const MOST_ROWS: i64 = 10_000;
 
 const PKS: Field =
     Field::list("pks").help("Their keys, at most 10000. Without them the query's filters choose.");
@@ -114,7 +109,7 @@ impl Filters {
         let (mut errors, mut filters) = (FieldErrors::default(), Self { dry_run: false, any: false });
         for (name, value) in query.iter() {
             if name == DRY_RUN.name {
-                filters.dry_run = value.eq_ignore_ascii_case("true") || value == "1";
+                filters.dry_run = value == "true"; // anything but that and "false" was refused
             } else if !known.contains(&name) {
                 errors.add_named(name, messages::NO_SUCH_FILTER);
             } else if python::strip(value).is_empty() {
@@ -135,8 +130,8 @@ impl Filters {
 /// 400 for what is no key, and for too many.
 fn keys(given: Option<&Content>) -> Result<Option<Vec<Uuid>>, ApiError> {
     let Some(Content::Objects(items)) = given else { return Ok(None) };
-    if items.len() > MOST {
-        return Err(ApiError::field(PKS.name, max_elements(MOST)));
+    if items.len() > usize::from(MOST) {
+        return Err(ApiError::field(PKS.name, max_elements(MOST.into())));
     }
     let key = |item: &serde_json::Value| {
         let key = item.as_str().and_then(python::uuid);
@@ -165,10 +160,11 @@ impl Found {
         let filtered = lens.filtered();
         let both = Both(filtered.scope, &deletable);
         let selection = Selection { scope: &both, ..filtered };
-        let rows = statements::hold_to_delete(connection, declared, &selection, MOST_ROWS).await?;
-        let count = match i64::try_from(rows.len()) {
-            Ok(MOST_ROWS) => statements::count(connection, declared, &selection).await?,
-            few => few.map_err(anyhow::Error::from)?,
+        let rows = statements::hold_to_delete(connection, declared, &selection, MOST.into()).await?;
+        let count = if rows.len() < usize::from(MOST) {
+            i64::try_from(rows.len()).map_err(anyhow::Error::from)?
+        } else {
+            statements::count(connection, declared, &selection).await?
         };
         if count == 0 {
             refuse_if_none(context, connection).await?;
@@ -193,7 +189,7 @@ impl Found {
         let (layout, search) = (&context.app.database.layout, Search::default());
         let (both, conditions) = (Both(&visible, &deletable), &named);
         let selection = Selection { layout, scope: &both, search: &search, conditions, seen: None };
-        let rows = statements::hold_to_delete(connection, declared, &selection, MOST_ROWS).await?;
+        let rows = statements::hold_to_delete(connection, declared, &selection, MOST.into()).await?;
         let count = i64::try_from(rows.len()).map_err(anyhow::Error::from)?;
         if !deletable.is_all() {
             let selection = Selection { scope: &visible, ..selection };

@@ -14,11 +14,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::batch::{self, Entry, Made};
-use super::{EXPIRES, FIXED_DATA, FLOW, Invitation, MAX_USES, NAME, SINGLE_USE};
+use super::{EXPIRES, FIXED_DATA, FLOW, Invitation, MAX_USES, NAME, SINGLE_USE, beyond};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::invitations::history::{self, Doer, Happened};
-use crate::invitations::uses;
 use crate::views::{Begins, Resource, Transaction};
 
 /// The columns that are fields. All others go to the fixed data.
@@ -174,15 +173,10 @@ impl<'a> Import<'a> {
         made: &[Made],
         digests: &[[u8; 32]],
     ) -> Result<(), ApiError> {
-        let limits: Vec<_> =
-            made.iter().filter_map(|made| made.max_uses.map(|most| (made.pk, most))).collect();
-        if !limits.is_empty() {
-            uses::limit_new(connection, &limits).await?;
-        }
-        let named: Vec<_> = made.iter().map(|made| (made.pk, made.name.clone())).collect();
+        beyond::limit(connection, &Made::limits(made)).await?;
         let (user, username) = self.creator;
         let doer = Doer { user, username, at: self.app.clock.now() };
-        history::note(connection, doer, Happened::Created, &named, &json!({})).await?;
+        history::note(connection, doer, Happened::Created, &Made::named(made), &json!({})).await?;
         sqlx::query(
             "INSERT INTO ak_stages.imported_line (digest, invitation) SELECT * FROM unnest($1::bytea[], $2::uuid[])",
         )

@@ -15,13 +15,12 @@ use uuid::Uuid;
 use super::beyond::unless_missing;
 use super::bulk::TAG;
 use super::{Invitation, beyond};
-use crate::authentik::{Change, cascade};
 use crate::contract::messages;
 use crate::db::Dictionary;
 use crate::error::ApiError;
 use crate::invitations::history::Happened;
 use crate::invitations::uses::{self, Asked, Refusal};
-use crate::views::{Action, Answer, Request, Resource};
+use crate::views::{Action, Answer, Request, remove};
 
 /// Seconds for which a use may be kept, at most.
 const LONGEST: i32 = 86_400;
@@ -232,10 +231,7 @@ async fn take(request: Request<'_>, invitation: Invitation, asked: Asked<'_>) ->
     let named = [(invitation.pk, invitation.name.clone())];
     beyond::note(context, connection, Happened::Redeemed, &named, &json!({ "uses": attempt.uses })).await?;
     if attempt.ends {
-        context.wrote(connection, Change::Deleted, &invitation).await?;
-        beyond::deleted(context, connection, &named).await?;
-        let (layout, table) = (&context.app.database.layout, Invitation::DECLARATION.table.name);
-        cascade::delete(connection, layout, table, vec![invitation.pk]).await?;
+        remove(context, connection, &invitation).await?;
     }
     let (user, ended) = (context.caller.id, attempt.ends);
     after_commit.push(move || tracing::debug!(user, ended, "an invitation was redeemed"));
