@@ -10,8 +10,8 @@ use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::Database;
 use crate::email_templates::Templates;
-use crate::mail::trial::Allowance;
 use crate::memory::Memory;
+use crate::throttle::Throttle;
 
 /// The server's state; cheap to clone.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ pub struct Inner {
     /// Room for answers that clients have yet to take, in bytes.
     pub answers: Arc<Semaphore>,
     /// How many tests of SMTP servers users may still ask for.
-    pub mail_tests: Allowance,
+    pub mail_tests: Throttle<i32>,
     /// Whoever delivers mail is told of a new one.
     pub mail_waker: Arc<Notify>,
     stopping: AtomicBool,
@@ -51,7 +51,7 @@ impl App {
         Self(Arc::new(Inner {
             bodies: room(settings.bodies),
             answers: room(settings.answers),
-            mail_tests: Allowance::new(settings.mail.tests),
+            mail_tests: Throttle::new(settings.mail.tests),
             database,
             settings,
             clock,

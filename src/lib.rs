@@ -32,6 +32,7 @@ mod mail;
 mod memory;
 pub mod resources;
 mod telemetry;
+mod throttle;
 pub mod views;
 
 /// What a fuzz target looks at of credentials.

@@ -11,7 +11,6 @@ mod metrics;
 mod receive;
 mod router;
 mod stream;
-mod throttle;
 mod tls;
 mod trusted_proxies;
 mod unread;

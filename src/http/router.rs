@@ -1,6 +1,6 @@
 //! The router and its middleware, with the reason for each layer's place.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,7 +17,6 @@ use tower_http::compression::CompressionLayer;
 
 use super::conditional::Conditions;
 use super::receive::receive;
-use super::throttle::Throttle;
 use super::{browser, health, trusted_proxies, unread};
 use crate::app::App;
 use crate::config::Rate;
@@ -27,6 +26,7 @@ use crate::resources;
 use crate::telemetry::metrics::{self, Limit};
 use crate::telemetry::traces::RequestSpan;
 use crate::telemetry::{Refusal, Work};
+use crate::throttle::Throttle;
 use crate::views::Answer;
 use crate::views::endpoint::Endpoint;
 
@@ -99,7 +99,12 @@ fn api(rate: Rate) -> Router<App> {
 }
 
 /// Serve a request, and give its answer what every answer has: an `Allow` header, and the error's body where it failed.
-async fn respond(endpoint: &Endpoint, throttle: &Throttle, app: App, request: Request<Body>) -> Response {
+async fn respond(
+    endpoint: &Endpoint,
+    throttle: &Throttle<IpAddr>,
+    app: App,
+    request: Request<Body>,
+) -> Response {
     let answers = Arc::clone(&app.answers);
     let answered = async {
         let version = request.version();
@@ -107,7 +112,11 @@ async fn respond(endpoint: &Endpoint, throttle: &Throttle, app: App, request: Re
         let anonymous = call.bearer().is_none().then_some(call.origin.client_ip);
         let answer = (endpoint.serve)(call).await?;
         if let Some(client) = anonymous {
-            throttle.count(client)?;
+            // authentik's `AnonRateThrottle`. It comes behind the permission, so it counts what is public.
+            throttle.count(&client).map_err(|seconds| {
+                metrics::turned_away(Limit::Rate);
+                ApiError::Throttled(seconds)
+            })?;
         }
         Ok(Answer { body: hold(&answers, version, answer.body)?, ..answer })
     };

@@ -1,8 +1,6 @@
 //! [`Trial`]: a test of an SMTP server, by the steps of a delivery.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::timeout;
@@ -14,7 +12,7 @@ use super::message::Message;
 use super::steps::{Done, Failure, Steps};
 use super::template::{self, Refused};
 use super::tls::Trust;
-use crate::config::{Locale, MailSettings, Rate, SmtpServer};
+use crate::config::{Locale, MailSettings, SmtpServer};
 
 /// How long a test may take in all. Somebody waits for it.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -90,50 +88,4 @@ async fn walk(dialogue: &Dialogue, extent: &Extent, steps: &mut Steps) -> Result
     .await;
     dialogue.part(connection);
     walked
-}
-
-/// How many tests each user of this server may still ask for.
-pub struct Allowance {
-    rate: Rate,
-    asked: Mutex<(Instant, HashMap<i32, u32>)>,
-}
-
-impl Allowance {
-    /// Nobody has asked yet.
-    pub fn new(rate: Rate) -> Self {
-        Self { rate, asked: Mutex::new((Instant::now(), HashMap::new())) }
-    }
-
-    /// One more of this user.
-    ///
-    /// # Errors
-    /// It is one too many, with the seconds until there may be more.
-    pub fn take(&self, user: i32) -> Result<(), u64> {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.0.elapsed() >= self.rate.period {
-            *asked = (Instant::now(), HashMap::new());
-        }
-        let left = self.rate.period.saturating_sub(asked.0.elapsed());
-        let count = asked.1.entry(user).or_default();
-        if *count >= self.rate.requests {
-            return Err(left.as_secs() + 1);
-        }
-        *count += 1;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_user_has_a_share_of_a_period() {
-        let period = Duration::from_mins(1);
-        let allowance = Allowance::new(Rate { requests: 2, period });
-        assert_eq!((allowance.take(1), allowance.take(1), allowance.take(2)), (Ok(()), Ok(()), Ok(())));
-        assert!(allowance.take(1).is_err_and(|left| (1..=60).contains(&left)));
-        allowance.asked.lock().unwrap().0 -= period;
-        assert_eq!(allowance.take(1), Ok(()));
-    }
 }

@@ -164,7 +164,7 @@ fn of_body(request: &mut Request<'_>) -> Result<Answer, ApiError> {
 fn test(request: &mut Request<'_>, smtp: &StageSmtp) -> Result<Answer, ApiError> {
     let app = request.context.app.clone();
     let trial = prepared(request, smtp)?;
-    app.mail_tests.take(request.context.caller.id).map_err(ApiError::Throttled)?;
+    app.mail_tests.count(&request.context.caller.id).map_err(ApiError::Throttled)?;
     request.after_commit.answer(async move {
         let done = trial.run(&app.settings.mail).await?;
         Answer::ok(&Outcome::of(done))
