@@ -5,6 +5,7 @@ from lab import Lab
 from privileges import AS_ROLE, ROLE, grant
 from releases import of_release
 from report import Report
+from traces import own_what_they_make
 
 INVITATIONS = "/stages/invitation/invitations/"
 LATER = "2099-01-01T00:00:00Z"
@@ -13,18 +14,7 @@ LATER = "2099-01-01T00:00:00Z"
 def bulk(lab: Lab, report: Report) -> None:
     """Many invitations at once: their events, and the permissions of who made them"""
     database = lab.fresh()
-    # `viewer` may make invitations and sees no others.
-    database.execute("""
-        DELETE FROM guardian_rolemodelpermission m USING authentik_rbac_role r
-        WHERE r.uuid = m.role_id AND r.name = 'peer-viewer-role';
-        INSERT INTO guardian_rolemodelpermission (content_type_id, permission_id, role_id)
-        SELECT p.content_type_id, p.id, r.uuid FROM auth_permission p, authentik_rbac_role r
-        WHERE p.codename = 'add_invitation' AND r.name = 'peer-viewer-role';
-        INSERT INTO authentik_rbac_initialpermissions (name, role_id)
-        SELECT 'own', uuid FROM authentik_rbac_role WHERE name = 'peer-viewer-role';
-        INSERT INTO authentik_rbac_initialpermissions_permissions (initialpermissions_id, permission_id)
-        SELECT i.id, p.id FROM authentik_rbac_initialpermissions i, auth_permission p
-        WHERE p.codename IN ('view_invitation', 'delete_invitation')""")
+    own_what_they_make(database, "invitation", ["view_invitation", "delete_invitation"])
     with lab.serve(database) as server:
         admin, viewer = server.client(), server.client(TOKENS["viewer"])
         # What one POST and one DELETE leave is what authentik leaves: see events_and_plans.

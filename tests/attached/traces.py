@@ -5,7 +5,7 @@ import re
 from datetime import datetime, timedelta, timezone
 
 from client import TOKENS
-from lab import Lab
+from lab import Database, Lab
 from report import Report
 
 CLIENT = "203.0.113.7"
@@ -203,21 +203,27 @@ def settings(lab: Lab, report: Report) -> None:
         report.same("branding_default_flow_background of the host's brand", backgrounds(), expected)
 
 
-def initial_permissions(lab: Lab, report: Report) -> None:
-    """authentik's InitialPermissions for the creator of an object"""
-    database = lab.fresh()
-    # `viewer` may make email stages and sees no others.
-    database.execute("""
+def own_what_they_make(database: Database, model: str, codenames: list[str]) -> None:
+    """Let `viewer` make objects of a model, see no others, and have these permissions on each by InitialPermissions."""
+    of_each = ", ".join(f"'{codename}'" for codename in codenames)
+    database.execute(f"""
         DELETE FROM guardian_rolemodelpermission m USING authentik_rbac_role r
         WHERE r.uuid = m.role_id AND r.name = 'peer-viewer-role';
         INSERT INTO guardian_rolemodelpermission (content_type_id, permission_id, role_id)
         SELECT p.content_type_id, p.id, r.uuid FROM auth_permission p, authentik_rbac_role r
-        WHERE p.codename = 'add_emailstage' AND r.name = 'peer-viewer-role';
+        WHERE p.codename = 'add_{model}' AND r.name = 'peer-viewer-role';
         INSERT INTO authentik_rbac_initialpermissions (name, role_id)
         SELECT 'own', uuid FROM authentik_rbac_role WHERE name = 'peer-viewer-role';
         INSERT INTO authentik_rbac_initialpermissions_permissions (initialpermissions_id, permission_id)
         SELECT i.id, p.id FROM authentik_rbac_initialpermissions i, auth_permission p
-        WHERE p.codename IN ('view_emailstage', 'change_emailstage', 'delete_emailstage', 'view_userwritestage')""")
+        WHERE p.codename IN ({of_each})""")
+
+
+def initial_permissions(lab: Lab, report: Report) -> None:
+    """authentik's InitialPermissions for the creator of an object"""
+    database = lab.fresh()
+    codenames = ["view_emailstage", "change_emailstage", "delete_emailstage", "view_userwritestage"]
+    own_what_they_make(database, "emailstage", codenames)
     with lab.serve(database) as server:
         admin, viewer = server.client(), server.client(TOKENS["viewer"])
         others = admin.make("/stages/email/", {"name": "others"})["pk"]
