@@ -36,16 +36,17 @@ impl Node {
     pub fn standby(&self, scratch: &Scratch, name: &str, settings: &[&str]) -> Self {
         let directory = directory(scratch, name);
         let options = Postgres::options(&directory, settings);
-        let owner = fs::metadata(self.postgres.data()).unwrap();
-        fs::create_dir(&options.root).unwrap();
+        let (data, owner) = (directory.join("copy"), fs::metadata(self.postgres.data()).unwrap());
+        fs::create_dir(&data).unwrap();
+        fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
         let (socket, port) = self.postgres.address();
         let mut copy = Command::new(program("pg_basebackup"));
         if geteuid().is_root() {
-            chown(&options.root, Some(owner.uid()), Some(owner.gid())).unwrap();
+            chown(&data, Some(owner.uid()), Some(owner.gid())).unwrap();
             copy.uid(owner.uid()).gid(owner.gid());
         }
         copy.current_dir("/").arg("-h").arg(socket).args(["-p", &port.to_string(), "-U", "app"]);
-        copy.arg("-D").arg(options.root.join("pgdata"));
+        copy.arg("-D").arg(&data);
         // -R: the settings of a standby. Each has a name, by which a primary may wait for it.
         copy.args([
             "-R",
@@ -59,6 +60,8 @@ impl Node {
         ]);
         let output = copy.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::create_dir(&options.root).unwrap();
+        fs::rename(data, options.root.join("pgdata")).unwrap();
         Self::of(Postgres::start(options))
     }
 

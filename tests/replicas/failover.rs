@@ -73,12 +73,24 @@ impl Ledger {
         }
     }
 
-    /// Wait until a write is acknowledged that ended after `since`: how long after.
-    fn service_after(&self, since: Instant) -> Duration {
+    /// Read what others made, with a token that writes nothing.
+    fn read(&self, server: &Server, key: &str, is_over: &AtomicBool) {
+        while !is_over.load(Ordering::SeqCst) {
+            let read = server.ask_as(key, "GET", &format!("{WRITTEN}?page_size=5"), "");
+            let read = read.map(|answer| answer.status);
+            if !matches!(read, Ok(200 | 503)) {
+                self.wrong.lock().unwrap().push(format!("GET of a page: {read:?}"));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Wait until a write is acknowledged after `since`: when that was.
+    fn service_after(&self, since: Instant) -> Instant {
         loop {
             let first = self.acknowledged.lock().unwrap().iter().find(|at| **at > since).copied();
             if let Some(first) = first {
-                return first - since;
+                return first;
             }
             assert!(since.elapsed() < PATIENCE, "no service again");
             std::thread::sleep(Duration::from_millis(1));
@@ -118,27 +130,27 @@ fn a_promoted_standby_serves_within_five_seconds_and_has_all_that_was_acknowledg
     first.is_followed_by(2);
     first.set("synchronous_standby_names = 'second'");
     let site = Site::open(&scratch, "server", &[&first, &second], &[&second, &third]);
-    let keys: Vec<_> = (0..WRITERS).map(|writer| site.token(&format!("writer-{writer}"))).collect();
+    let keys: Vec<_> = (0..=WRITERS).map(|client| site.token(&format!("client-{client}"))).collect();
     site.is_in_use(&second, true);
     site.is_in_use(&third, true);
     let (ledger, is_over) = (Ledger::default(), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        for (writer, key) in keys.iter().enumerate() {
+        for (client, key) in keys.iter().enumerate() {
             let (server, ledger, is_over) = (&site.server, &ledger, &is_over);
-            scope.spawn(move || ledger.write(server, key, writer, is_over));
+            scope.spawn(move || match client {
+                0..WRITERS => ledger.write(server, key, client, is_over),
+                _ => ledger.read(server, key, is_over),
+            });
         }
         let fail_over = std::panic::AssertUnwindSafe(|| {
             std::thread::sleep(Duration::from_secs(3));
-            let began = Instant::now();
+            let killed = Instant::now();
             first.postgres.end(Signal::KILL);
             second.promote();
-            let promoted = began.elapsed();
-            let service = ledger.service_after(began);
-            println!(
-                "promoted {} ms after the kill; served after {} ms",
-                promoted.as_millis(),
-                service.as_millis()
-            );
+            let promoted = Instant::now();
+            let service = ledger.service_after(promoted) - killed;
+            let promoted = (promoted - killed).as_millis();
+            println!("promoted {promoted} ms after the kill, served after {} ms", service.as_millis());
             assert!(service < SERVICE_WITHIN);
             // One is the primary now, the other follows one that is gone: until it follows the new one.
             site.is_in_use(&second, false);
@@ -146,7 +158,9 @@ fn a_promoted_standby_serves_within_five_seconds_and_has_all_that_was_acknowledg
             std::thread::sleep(Duration::from_secs(1));
             third.follow(&second, "third");
             println!("the third is read from again after {} ms", site.is_in_use(&third, true).as_millis());
+            let read_before = site.reads(Some(&third));
             std::thread::sleep(Duration::from_secs(2));
+            assert!(site.reads(Some(&third)) > read_before + 10.0, "{}", site.server.log());
         });
         let failed_over = std::panic::catch_unwind(fail_over);
         is_over.store(true, Ordering::SeqCst);

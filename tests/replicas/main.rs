@@ -22,6 +22,7 @@ mod relay;
 mod server;
 mod site;
 mod speed;
+mod tokens;
 mod writers;
 
 use std::sync::atomic::{AtomicBool, Ordering};

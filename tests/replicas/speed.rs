@@ -1,4 +1,5 @@
-//! Reads with a standby and without: figures. Nothing is asserted of them, since here both servers have the same cores.
+//! Reads with a standby and without: figures. Nothing is asserted of them, since here all servers have the same cores, and
+//! without a standby most answers are remembered.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

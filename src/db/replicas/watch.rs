@@ -10,6 +10,7 @@ use super::position::{LeftOut, Position};
 use super::{Replica, Replicas, Standing};
 use crate::db::hosts::Found;
 use crate::db::proof::Server;
+use crate::error::{code, redacted};
 
 /// How often each is asked.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -30,25 +31,42 @@ impl Replicas {
 
     /// Note where the primary's log stands: of the server that writes go to, and of no other.
     async fn watch_primary(&self) {
-        let primary = &self.0.primary;
+        let mut is_told = false;
         loop {
-            let connected = timeout(CONNECT_TIMEOUT, primary.connect()).await;
-            if let Ok(Ok((Found { mut connection, .. }, given_up))) = connected {
-                loop {
-                    let asked = Instant::now();
-                    let position = timeout(ANSWER_TIMEOUT, Position::of_primary(&mut connection)).await;
-                    let Ok(Ok(position)) = position else { break };
-                    // Else writes may have gone elsewhere since before it was asked.
-                    if primary.given_up_so_far() != given_up {
-                        break;
-                    }
-                    self.history().note(asked, position);
-                    sleep(INTERVAL).await;
-                }
-                if primary.given_up_so_far() != given_up {
-                    self.history().forget();
-                }
+            if let Ok(Ok((found, given_up))) = timeout(CONNECT_TIMEOUT, self.0.primary.connect()).await
+                && let Some(refusal) = self.note_places(found.connection, given_up).await
+                && !is_told
+            {
+                let cause = redacted(&refusal.into());
+                tracing::warn!(
+                    cause,
+                    "the primary does not say where its log stands: no replica is read from"
+                );
+                is_told = true;
             }
+            sleep(INTERVAL).await;
+        }
+    }
+
+    /// The same on this connection, until it fails or writes may go elsewhere. Gives what the server said against it.
+    async fn note_places(&self, mut connection: PgConnection, given_up: u64) -> Option<sqlx::Error> {
+        loop {
+            let asked = Instant::now();
+            let position = match timeout(ANSWER_TIMEOUT, Position::of_primary(&mut connection)).await {
+                Ok(Ok(position)) => position,
+                // Whoever ends the connection refuses nothing.
+                Ok(Err(error)) => {
+                    return Some(error)
+                        .filter(|error| code(error).is_some_and(|code| !code.starts_with("57")));
+                }
+                Err(_) => return None,
+            };
+            if self.0.primary.given_up_so_far() != given_up {
+                // They may have since before it was asked.
+                self.history().forget();
+                return None;
+            }
+            self.history().note(asked, position);
             sleep(INTERVAL).await;
         }
     }
