@@ -1,7 +1,7 @@
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos hostile fuzz crowd check bench postgresql cargo
+.PHONY: help run test chaos replicas hostile fuzz crowd check bench postgresql cargo
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -20,6 +20,11 @@ chaos: cargo ## Let everything happen to the database while clients write, for C
 	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
 	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),600) CHAOS_MAILS=$(or $(CHAOS_MAILS),1000) \
 		cargo test --locked --test chaos -- --nocapture
+
+# As in the tests, for longer.
+replicas: cargo ## Let standbys be late and fail while clients read back what they wrote, for REPLICAS_SECONDS (600)
+	env -u DATABASE_URL -u AUTHENTIK_POSTGRESQL__HOST scripts/install-postgresql.sh
+	REPLICAS_SECONDS=$(or $(REPLICAS_SECONDS),600) cargo test --locked --test replicas -- --nocapture
 
 # As in the tests, for longer. AK_STAGES_SEED=… repeats the requests of another run.
 hostile: cargo ## Send HOSTILE_REQUESTS (100000) that nobody should send

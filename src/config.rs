@@ -1,6 +1,7 @@
 //! Settings: read from the environment once, checked once. [`SETTINGS`] is the table that the README prints.
 
 mod mail;
+mod postgresql;
 mod smtp;
 
 use std::net::SocketAddr;
@@ -10,12 +11,11 @@ use std::str::FromStr;
 use chrono::Duration;
 use drf::permission::Model;
 use ipnet::IpNet;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::postgres::PgConnectOptions;
 
 use crate::contract::Release;
 use crate::contract::duration::parse_timedelta;
 use crate::db::bootstrap::FirstUser;
-use crate::db::embedded::EmbeddedSettings;
 use crate::db::{self, Limits, Location, Needs};
 use crate::telemetry::LogFormat;
 
@@ -41,14 +41,16 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "DATABASE_URL",
         "",
-        "a PostgreSQL server, such as `postgres://user:password@host/name`; goes before the next seven",
+        "a PostgreSQL server, such as `postgres://user:password@host/name`, or several, such as \
+         `postgres://user:password@one,two:5433/name`; goes before the next seven",
     ),
     setting(
         "AUTHENTIK_POSTGRESQL__HOST",
         "",
-        "host or socket directory of a PostgreSQL server; unset, an embedded one is started",
+        "host or socket directory of a PostgreSQL server, or several with commas between, of which the one that takes \
+         writes is used; unset, an embedded one is started",
     ),
-    setting("AUTHENTIK_POSTGRESQL__PORT", "5432", "its port"),
+    setting("AUTHENTIK_POSTGRESQL__PORT", "5432", "its port, or one for each host with commas between"),
     setting("AUTHENTIK_POSTGRESQL__USER", "authentik", "its user"),
     setting("AUTHENTIK_POSTGRESQL__PASSWORD", "", "the user's password"),
     setting("AUTHENTIK_POSTGRESQL__NAME", "authentik", "the database's name"),
@@ -58,6 +60,23 @@ pub const SETTINGS: &[Setting] = &[
         "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`",
     ),
     setting("AUTHENTIK_POSTGRESQL__SSLROOTCERT", "", "file with the certificates to trust"),
+    setting(
+        "AUTHENTIK_POSTGRESQL__READ_REPLICAS__0__HOST",
+        "",
+        "host or socket directory of a standby that reads go to; further ones have `1` to `15` in place of the `0`. What \
+         isn't said of one in the next six is as it is with the primary",
+    ),
+    setting("AUTHENTIK_POSTGRESQL__READ_REPLICAS__0__PORT", "", "its port"),
+    setting("AUTHENTIK_POSTGRESQL__READ_REPLICAS__0__USER", "", "its user"),
+    setting("AUTHENTIK_POSTGRESQL__READ_REPLICAS__0__PASSWORD", "", "the user's password"),
+    setting("AUTHENTIK_POSTGRESQL__READ_REPLICAS__0__NAME", "", "the database's name"),
+    setting("AUTHENTIK_POSTGRESQL__READ_REPLICAS__0__SSLMODE", "", "as `AUTHENTIK_POSTGRESQL__SSLMODE`"),
+    setting("AUTHENTIK_POSTGRESQL__READ_REPLICAS__0__SSLROOTCERT", "", "file with the certificates to trust"),
+    setting(
+        "AUTHENTIK_STAGES__REPLICA_LAG",
+        "seconds=5",
+        "how far behind such a standby may be, from `seconds=1` to `minutes=5`; one that may be further is not read from",
+    ),
     setting("DATA_DIR", "./data", "where the embedded PostgreSQL keeps its files"),
     setting(
         "PG_BIN_DIR",
@@ -310,6 +329,10 @@ pub struct Secure {
 pub struct Settings {
     /// Which PostgreSQL.
     pub database: Location,
+    /// Standbys of it that reads go to.
+    pub replicas: Vec<PgConnectOptions>,
+    /// How far behind they may be.
+    pub replica_lag: std::time::Duration,
     /// Connections at most.
     pub pool_size: u16,
     /// How long a request waits for a lock.
@@ -389,8 +412,15 @@ impl Settings {
     /// As [`Self::from_env`].
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let source = Source(&variable);
+        let (database, replicas) = postgresql::read(&source)?;
         Ok(Self {
-            database: database(&source)?,
+            database,
+            replicas,
+            replica_lag: source.parse(
+                "AUTHENTIK_STAGES__REPLICA_LAG",
+                "a duration such as seconds=5, from seconds=1 to minutes=5",
+                |text| seconds(text, 300).filter(|lag| *lag >= std::time::Duration::from_secs(1)),
+            )?,
             pool_size: source.parse("AUTHENTIK_STAGES__POOL_SIZE", UP_TO_1000, up_to_1000)?,
             lock_timeout: source.parse(
                 "AUTHENTIK_STAGES__LOCK_TIMEOUT",
@@ -497,6 +527,8 @@ impl Settings {
             pool_size: self.pool_size.into(),
             pgbouncer: self.pgbouncer,
             limits: Limits { lock: self.lock_timeout },
+            replicas: self.replicas.clone(),
+            replica_lag: self.replica_lag,
             release: self.release,
             permissions,
             searched,
@@ -522,42 +554,6 @@ fn seconds(text: &str, most: u64) -> Option<std::time::Duration> {
     let milliseconds = parse_timedelta(text)?.num_milliseconds();
     let duration = std::time::Duration::from_millis(u64::try_from(milliseconds).ok()?);
     (duration <= std::time::Duration::from_secs(most)).then_some(duration)
-}
-
-fn database(source: &Source<'_>) -> anyhow::Result<Location> {
-    if let Some(url) = source.given("DATABASE_URL")? {
-        // The parser's own error would print the URL, password included.
-        let options = Some(url.as_str())
-            .filter(|url| ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)))
-            .and_then(|url| PgConnectOptions::from_str(url).ok())
-            .ok_or_else(|| {
-                anyhow::anyhow!("DATABASE_URL: must be a URL such as postgres://user:password@host/name")
-            })?;
-        return Ok(Location::External(Box::new(options)));
-    }
-    let Some(host) = source.given("AUTHENTIK_POSTGRESQL__HOST")? else {
-        return Ok(Location::Embedded(EmbeddedSettings {
-            data_dir: source.given("DATA_DIR")?.map(PathBuf::from),
-            programs: source.given("PG_BIN_DIR")?.map(PathBuf::from),
-        }));
-    };
-    let mut options = PgConnectOptions::new_without_pgpass()
-        .host(&host)
-        .port(source.parse("AUTHENTIK_POSTGRESQL__PORT", "a port number", |text| text.parse().ok())?)
-        .username(&source.text("AUTHENTIK_POSTGRESQL__USER")?)
-        .database(&source.text("AUTHENTIK_POSTGRESQL__NAME")?)
-        .ssl_mode(source.parse(
-            "AUTHENTIK_POSTGRESQL__SSLMODE",
-            "disable, allow, prefer, require, verify-ca or verify-full",
-            |text| PgSslMode::from_str(text).ok(),
-        )?);
-    if let Some(password) = source.given("AUTHENTIK_POSTGRESQL__PASSWORD")? {
-        options = options.password(&password);
-    }
-    if let Some(file) = source.given("AUTHENTIK_POSTGRESQL__SSLROOTCERT")? {
-        options = options.ssl_root_cert(file);
-    }
-    Ok(Location::External(Box::new(options)))
 }
 
 /// As Django REST framework reads one: of the period only the first letter counts.
@@ -651,6 +647,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::db::embedded::EmbeddedSettings;
 
     fn read(pairs: &[(&str, &str)]) -> anyhow::Result<Settings> {
         Settings::read(|name| {
@@ -693,6 +690,7 @@ mod tests {
     #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "seconds=31")]
     #[case("AUTHENTIK_STAGES__LOCK_TIMEOUT", "microseconds=1")]
     #[case("AUTHENTIK_STAGES__DRAIN", "minutes=6")]
+    #[case("AUTHENTIK_STAGES__REPLICA_LAG", "milliseconds=5")]
     #[case("AUTHENTIK_STAGES__CONNECTIONS", "-7")]
     #[case("AUTHENTIK_STAGES__HEAD", "4096")]
     #[case("AUTHENTIK_STAGES__BODIES", "2621439")]
@@ -745,7 +743,8 @@ mod tests {
     fn the_host_makes_it_external() {
         let settings =
             read(&[("AUTHENTIK_POSTGRESQL__HOST", "db"), ("AUTHENTIK_POSTGRESQL__PORT", "6432")]).unwrap();
-        let Location::External(options) = settings.database else { panic!("not external") };
+        let Location::External(hosts) = settings.database else { panic!("not external") };
+        let options = hosts.current();
         assert_eq!(
             (options.get_host(), options.get_port(), options.get_username()),
             ("db", 6432, "authentik")

@@ -53,7 +53,7 @@ async fn a_tool_joins_the_server_and_a_second_server_learns_what_to_set() -> Res
 
     let tool = Server::join(&settings.database).await?;
     assert!(matches!(tool, Server::External(_)), "it started another");
-    let mut connection = PgConnection::connect_with(&tool.connect_options()).await?;
+    let mut connection = PgConnection::connect_with(tool.hosts().current()).await?;
     let names: Vec<String> =
         query_scalar("SELECT unnest(ARRAY[current_user::text, current_setting('cluster_name')])")
             .fetch_all(&mut connection)

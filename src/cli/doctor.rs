@@ -5,17 +5,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use sqlx::PgConnection;
+use tokio::time::timeout;
 
 use super::stdout::print;
 use crate::config::Settings;
 use crate::db::extensions::{self, Extensions};
-use crate::db::{Database, Layout, Needs, Server, grants};
+use crate::db::replicas::Figures;
+use crate::db::{Database, Layout, Needs, Replicas, Server, grants};
 use crate::email_templates::Templates;
 use crate::mail::{Relays, template};
 use crate::resources;
 
 /// How often the database is asked to find its latency.
 const PROBES: usize = 7;
+/// How long standbys are looked at before it is said how they stand.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Report, and fail where the server would not start or not work.
 ///
@@ -34,6 +38,7 @@ async fn check(database: &Database, settings: &Settings) -> anyhow::Result<()> {
     let mut session = database.requests.acquire().await?;
     let needs = resources::needs();
     let mut report = describe(&mut session, &database.layout, &needs, settings).await?;
+    report += &standbys(&database.replicas).await;
     let missing = if database.layout.is_attached() {
         grants::missing(&mut session, &database.layout, &needs).await?
     } else {
@@ -100,6 +105,19 @@ async fn mail(connection: &mut PgConnection, settings: &Settings) -> anyhow::Res
         write!(report, "\ntemplate    {problem}")?;
     }
     Ok(report)
+}
+
+/// A line for each standby that reads go to.
+async fn standbys(replicas: &Replicas) -> String {
+    if replicas.figures().0.is_empty() {
+        return String::new();
+    }
+    timeout(LOOK, replicas.clone().watch()).await.ok();
+    let line = |replica: Figures| match replica.lag {
+        Ok(lag) => format!("replica     {}: at most {} ms behind\n", replica.name, lag.as_millis()),
+        Err(cause) => format!("replica     {}: left out, {cause}\n", replica.name),
+    };
+    replicas.figures().0.into_iter().map(line).collect()
 }
 
 /// The median time of a statement that does nothing.

@@ -122,7 +122,7 @@ async fn with_database(settings: &Settings, command: Command) -> anyhow::Result<
 /// Open the database of `server`.
 async fn open(server: &Server, settings: &Settings) -> anyhow::Result<Database> {
     let how = settings.database_options(resources::permissions(), resources::searched(), resources::needs());
-    db::open(server.connect_options(), &how, &Ids::Random).await
+    db::open(server.hosts(), &how, &Ids::Random).await
 }
 
 /// A role's name as PostgreSQL quotes it.

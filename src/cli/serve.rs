@@ -65,7 +65,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         ended = &mut keeper => Some(ended),
     };
     tasks.stop().await;
-    let closed = async { tokio::join!(database.requests.close(), database.pool.close()) };
+    let closed =
+        async { tokio::join!(database.requests.close(), database.replicas.close(), database.pool.close()) };
     tokio::time::timeout(SHORT_GRACE, closed).await.ok();
     if let Some(traces) = traces {
         traces.stop().await;
@@ -122,7 +123,7 @@ impl Tasks {
         let (stop, stopped) = channel::channel(false);
         let (mut finishing, mut endless) = (JoinSet::new(), JoinSet::new());
         let (database, settings) = (&app.database, &app.settings);
-        endless.spawn(database.requests.clone().watch());
+        endless.spawn(database.clone().watch());
         endless.spawn(service_manager::keep_alive(database.requests.clone()));
         let tidy = idempotency::tidy(database.pool.clone());
         endless.spawn(async { match tidy.await {} });

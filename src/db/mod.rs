@@ -7,6 +7,7 @@ pub mod dictionary;
 pub mod embedded;
 pub mod extensions;
 pub mod grants;
+mod hosts;
 pub mod idempotency;
 pub mod insert;
 mod json_lookup;
@@ -16,6 +17,7 @@ pub mod needs;
 pub mod own;
 pub mod pool;
 pub mod proof;
+pub mod replicas;
 pub mod search;
 pub mod server;
 pub mod sql;
@@ -28,17 +30,19 @@ use std::time::Duration;
 use anyhow::Context;
 use drf::permission::Model;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgPool};
 
 use crate::clock::Ids;
 use crate::contract::Release;
 
 pub use dictionary::Dictionary;
+pub use hosts::Hosts;
 pub use key::PrimaryKey;
 pub use layout::Layout;
 pub use needs::{Need, Needs, Privilege};
 pub use pool::Pool;
 pub use proof::Proof;
+pub use replicas::Replicas;
 pub use server::{Location, Server};
 pub use sql::Sql;
 pub use time_limit::Limits;
@@ -57,6 +61,10 @@ pub struct Options {
     pub pgbouncer: bool,
     /// What PostgreSQL limits for us.
     pub limits: Limits,
+    /// The standbys that reads go to.
+    pub replicas: Vec<PgConnectOptions>,
+    /// How far behind they may be.
+    pub replica_lag: Duration,
     /// Whose enumerations and templates hold in a database of our own.
     pub release: Release,
     /// The permissions that there are in a database of our own: each with its model, by codename.
@@ -72,6 +80,8 @@ pub struct Options {
 pub struct Database {
     /// The connections of requests.
     pub requests: Pool,
+    /// Those of reads to other servers.
+    pub replicas: Replicas,
     /// Those of the start and the command line.
     pub pool: PgPool,
     /// What is in it.
@@ -82,9 +92,11 @@ pub struct Database {
 ///
 /// # Errors
 /// The server doesn't answer, a migration fails, or authentik's schema isn't one that we know.
-pub async fn open(options: PgConnectOptions, how: &Options, ids: &Ids) -> anyhow::Result<Database> {
-    let requests = Pool::new(named(options.clone(), how), how);
-    let pool = connect(options, how).await?;
+pub async fn open(hosts: impl Into<Hosts>, how: &Options, ids: &Ids) -> anyhow::Result<Database> {
+    let hosts = hosts.into().map(|options| named(options, how));
+    let pool = connect(&hosts, how).await?;
+    let requests = Pool::new(hosts, how);
+    let replicas = Replicas::new(how.replicas.iter().cloned(), requests.clone(), how.replica_lag, how);
     let mut transaction =
         if how.pgbouncer { pool.begin_with(how.limits.pinned()).await? } else { pool.begin().await? };
     let layout = if attached::is_authentik(&mut transaction).await? {
@@ -101,27 +113,38 @@ pub async fn open(options: PgConnectOptions, how: &Options, ids: &Ids) -> anyhow
         ),
         None => own::layout(&pool, ids, how).await?,
     };
-    Ok(Database { requests, pool, layout })
+    Ok(Database { requests, replicas, pool, layout })
+}
+
+impl Database {
+    /// Look after the servers, for as long as this is polled.
+    pub async fn watch(self) {
+        let follow = follow(self.requests.hosts(), &self.pool);
+        tokio::join!(self.requests.clone().watch(), self.replicas.watch(), follow);
+    }
+}
+
+/// Let the connections that aren't requests' go where writes go. Those that are open end with the server that they lead to.
+async fn follow(hosts: &Hosts, pool: &PgPool) {
+    let mut moves = hosts.moves();
+    while moves.changed().await.is_ok() {
+        pool.set_connect_options(hosts.current().clone());
+    }
 }
 
 /// Connections to a server.
 ///
 /// # Errors
 /// The server doesn't answer. The message names host and database, never the password.
-pub async fn connect(options: PgConnectOptions, how: &Options) -> anyhow::Result<PgPool> {
-    let place = format!("{}/{}", options.get_host(), options.get_database().unwrap_or_default());
-    let options = named(options, how);
+async fn connect(hosts: &Hosts, how: &Options) -> anyhow::Result<PgPool> {
+    let place = || format!("cannot connect to PostgreSQL at {hosts}");
     // One connection by itself: its error says what is wrong, where a pool's says that it waited.
-    let probe = PgConnection::connect_with(&options).await;
-    probe.with_context(|| format!("cannot connect to PostgreSQL at {place}"))?.close().await?;
-    pool_options(how)
-        .connect_with(options)
-        .await
-        .with_context(|| format!("cannot connect to PostgreSQL at {place}"))
+    hosts.connect().await.with_context(place)?.connection.close().await?;
+    pool_options(how).connect_with(hosts.current().clone()).await.with_context(place)
 }
 
 /// How a connection of ours is opened.
-pub fn named(options: PgConnectOptions, how: &Options) -> PgConnectOptions {
+fn named(options: PgConnectOptions, how: &Options) -> PgConnectOptions {
     let options = options.application_name("ak-stages");
     // Behind a PgBouncer a named statement would be looked for on another server connection.
     if how.pgbouncer { options.statement_cache_capacity(0) } else { options }

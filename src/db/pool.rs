@@ -8,19 +8,18 @@ mod figures;
 mod shared_proof;
 mod watch;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgSeverity};
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch as channel};
 use tokio::time::{Instant, timeout};
 
 use self::figures::{Queue, Watched};
+use super::hosts::{Found, Hosts};
 use super::proof::Server;
 use super::time_limit::{Limits, TIME_LIMIT};
 use crate::error::{ApiError, code};
@@ -45,7 +44,7 @@ const MAX_LIFETIME: Duration = Duration::from_mins(30);
 pub struct Pool(Arc<Inner>);
 
 struct Inner {
-    options: PgConnectOptions,
+    hosts: Hosts,
     /// Whether a PgBouncer in transaction mode stands between: then the connections are others' too.
     pgbouncer: bool,
     limits: Limits,
@@ -92,7 +91,9 @@ impl From<Unfinished> for ApiError {
 
 struct Idle {
     connection: PgConnection,
+    /// Which server this is a connection to; not known behind a PgBouncer.
     server: Option<Server>,
+    is_standby: bool,
     opened: Instant,
     used: Instant,
     /// How often all that was open had been given up when this one was opened.
@@ -110,11 +111,11 @@ struct Permit {
 impl Pool {
     /// At most `how.pool_size` connections, none of which is opened yet. Writes leave a quarter of them to reads, and
     /// at least one where there are two.
-    pub fn new(options: PgConnectOptions, how: &super::Options) -> Self {
+    pub fn new(hosts: impl Into<Hosts>, how: &super::Options) -> Self {
         let size = usize::try_from(how.pool_size).unwrap_or(usize::MAX >> 3);
         let writes = (size - (size / 4).max(1).min(size - 1)).max(1);
         Self(Arc::new(Inner {
-            options,
+            hosts: hosts.into(),
             pgbouncer: how.pgbouncer,
             limits: how.limits,
             size,
@@ -211,29 +212,41 @@ impl Pool {
     }
 
     async fn open(&self) -> sqlx::Result<Idle> {
-        let given_up = self.0.state.borrow().given_up;
         let opened = async {
-            let connected = PgConnection::connect_with(&self.0.options).await;
-            let mut connection = connected.map_err(refused_connection)?;
-            let server = if self.0.pgbouncer {
-                None
+            let (Found { mut connection, place, .. }, given_up) = self.connect().await?;
+            let (server, is_standby) = if self.0.pgbouncer {
+                (None, false)
             } else {
                 sqlx::raw_sql(self.0.limits.of_connection()).execute(&mut connection).await?;
-                Server::ask(&mut connection, self.place()).await?
+                let (server, is_standby) = Server::ask(&mut connection, place).await?;
+                (Some(server), is_standby)
             };
             let now = Instant::now();
-            Ok(Idle { connection, server, opened: now, used: now, given_up, retired: false })
+            Ok(Idle { connection, server, is_standby, opened: now, used: now, given_up, retired: false })
         };
         timeout(CONNECT_TIMEOUT, opened).await.unwrap_or_else(|_| Err(out_of_reach()))
     }
 
-    /// Which address was asked: two servers behind two addresses may have started in the same instant.
-    fn place(&self) -> u64 {
-        let options = &self.0.options;
-        let mut hasher = DefaultHasher::new();
-        (options.get_host(), options.get_port(), options.get_socket(), options.get_database())
-            .hash(&mut hasher);
-        hasher.finish()
+    /// A connection as the server gives it, and how often all that was open had been given up when it was asked for.
+    /// Where another one than before takes writes now, that is done once more: what is open goes to the wrong one.
+    pub(super) async fn connect(&self) -> sqlx::Result<(Found, u64)> {
+        let given_up = self.given_up_so_far();
+        let found = self.0.hosts.connect().await.map_err(refused_connection)?;
+        if !found.moved {
+            return Ok((found, given_up));
+        }
+        self.give_up();
+        Ok((found, given_up + 1))
+    }
+
+    /// Where the server is.
+    pub(super) fn hosts(&self) -> &Hosts {
+        &self.0.hosts
+    }
+
+    /// How often all that was open had to be given up.
+    pub(super) fn given_up_so_far(&self) -> u64 {
+        self.0.state.borrow().given_up
     }
 
     async fn lend(&self, idle: Idle, permit: Permit) -> sqlx::Result<Pooled> {
@@ -363,7 +376,17 @@ impl Pooled {
 
     /// Which server this is; `None` where what it says of its state proves nothing.
     pub fn server(&self) -> Option<Server> {
-        self.idle.as_ref().and_then(|idle| idle.server)
+        self.idle.as_ref().filter(|idle| !idle.is_standby).and_then(|idle| idle.server)
+    }
+
+    /// Whether it is a connection to this server.
+    pub(super) fn is_of(&self, server: Server) -> bool {
+        self.idle.as_ref().is_some_and(|idle| idle.server == Some(server))
+    }
+
+    /// When it was opened.
+    pub(super) fn opened(&self) -> Option<Instant> {
+        self.idle.as_ref().map(|idle| idle.opened)
     }
 }
 

@@ -24,11 +24,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Ask which one this is, at the address `place`; `None` for a standby.
+    /// Ask which one this is, at the address `place`, and whether it is a standby.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn ask(connection: &mut PgConnection, place: u64) -> sqlx::Result<Option<Self>> {
+    pub async fn ask(connection: &mut PgConnection, place: u64) -> sqlx::Result<(Self, bool)> {
         let row = sqlx::query(
             "SELECT pg_is_in_recovery(), (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, \
              (SELECT oid::bigint FROM pg_database WHERE datname = current_database())",
@@ -38,7 +38,7 @@ impl Server {
         .await?;
         let is_standby: bool = row.try_get(0)?;
         let (started, database) = (row.try_get(1)?, row.try_get(2)?);
-        Ok((!is_standby).then_some(Self { place, started, database }))
+        Ok((Self { place, started, database }, is_standby))
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use embedded_postgres::EmbeddedPostgres;
-use sqlx::postgres::PgConnectOptions;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use super::Hosts;
 use super::embedded::{self, EmbeddedSettings};
 
 /// How often the embedded PostgreSQL is looked after.
@@ -24,8 +24,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Which PostgreSQL to use.
 #[derive(Clone)]
 pub enum Location {
-    /// A server that somebody else runs.
-    External(Box<PgConnectOptions>),
+    /// A server that somebody else runs, or several of which one takes writes.
+    External(Hosts),
     /// A private one that we run.
     Embedded(EmbeddedSettings),
 }
@@ -33,7 +33,7 @@ pub enum Location {
 /// The PostgreSQL that a process uses: somebody else's, or one of its own.
 pub enum Server {
     /// Somebody else runs it.
-    External(Box<PgConnectOptions>),
+    External(Hosts),
     /// This process runs it.
     Embedded(Box<EmbeddedPostgres>),
 }
@@ -42,7 +42,7 @@ impl Server {
     /// Start the embedded PostgreSQL where the settings name no other.
     pub async fn start(location: &Location) -> anyhow::Result<Self> {
         match location {
-            Location::External(options) => Ok(Self::External(options.clone())),
+            Location::External(hosts) => Ok(Self::External(hosts.clone())),
             Location::Embedded(embedded) => Ok(Self::Embedded(Box::new(embedded.start().await?))),
         }
     }
@@ -52,16 +52,16 @@ impl Server {
         if let Location::Embedded(embedded) = location
             && let Some(address) = embedded.running()?
         {
-            return Ok(Self::External(Box::new(embedded::connect_options(&address))));
+            return Ok(Self::External(embedded::connect_options(&address).into()));
         }
         Self::start(location).await
     }
 
-    /// How to connect.
-    pub fn connect_options(&self) -> PgConnectOptions {
+    /// Where to connect.
+    pub fn hosts(&self) -> Hosts {
         match self {
-            Self::External(options) => (**options).clone(),
-            Self::Embedded(postgres) => embedded::connect_options(&postgres.address()),
+            Self::External(hosts) => hosts.clone(),
+            Self::Embedded(postgres) => embedded::connect_options(&postgres.address()).into(),
         }
     }
 

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::app::App;
-use crate::telemetry::metrics::{Database, Metrics, UPKEEP};
+use crate::telemetry::metrics::{Database, Metrics, Replica, UPKEEP};
 
 /// Where they are: below the first as authentik's server has them, below the second as its metrics listener does.
 const PATHS: [&str; 2] = ["/-/metrics/", "/metrics"];
@@ -79,5 +79,12 @@ async fn answer(app: &App, metrics: &Metrics, request: Request<Incoming>) -> Res
 async fn database(app: &App) -> Database {
     let pool = &app.database.requests;
     let lag = timeout(LAG_TIMEOUT, pool.replication_lag()).await.ok().flatten();
-    Database { up: pool.is_up(), lag, pool: pool.figures() }
+    let (replicas, primary_reads) = app.database.replicas.figures();
+    let replicas = replicas.into_iter().map(|of| Replica {
+        name: of.name,
+        lag: of.lag.ok(),
+        reads: of.reads,
+        failures: of.failures,
+    });
+    Database { up: pool.is_up(), lag, pool: pool.figures(), replicas: replicas.collect(), primary_reads }
 }

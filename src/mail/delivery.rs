@@ -225,10 +225,10 @@ async fn wait_for(time: Option<Duration>) {
 
 /// Wake the task whenever somebody tells of a message, and whenever one may have been missed, until `stop` changes.
 async fn listen(pool: PgPool, waker: Arc<Notify>, mut stop: watch::Receiver<bool>) {
-    let options = pool.connect_options().as_ref().clone();
     let mut goes_on = true;
     while goes_on {
-        let own = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        let options = pool.connect_options().as_ref().clone();
+        let own = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
         let heard = async {
             hear(&own, &waker).await;
             sleep(PAUSE).await;

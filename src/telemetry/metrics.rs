@@ -31,6 +31,10 @@ const POOL_WAITING: &str = "ak_stages_pool_requests_waiting";
 const POOL_WAITS: &str = "ak_stages_pool_waits_total";
 const DATABASE_UP: &str = "ak_stages_database_up";
 const LAG: &str = "ak_stages_database_replication_lag_seconds";
+const REPLICA_IN_USE: &str = "ak_stages_replica_in_use";
+const REPLICA_LAG: &str = "ak_stages_replica_lag_seconds";
+const REPLICA_FAILURES: &str = "ak_stages_replica_failures_total";
+const READS: &str = "ak_stages_reads_total";
 const BUILD: &str = "ak_stages_build_info";
 const RESIDENT: &str = "process_resident_memory_bytes";
 const OPEN_FILES: &str = "process_open_fds";
@@ -126,7 +130,7 @@ impl Limit {
 }
 
 /// The database, as it is when metrics are fetched.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub struct Database {
     /// Whether it answers.
     pub up: bool,
@@ -135,6 +139,23 @@ pub struct Database {
     pub lag: Option<f64>,
     /// The connections of requests.
     pub pool: Pool,
+    /// The standbys that reads go to.
+    pub replicas: Vec<Replica>,
+    /// Reads that the primary served where there are such standbys.
+    pub primary_reads: u64,
+}
+
+/// A standby that reads go to.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    /// Its address.
+    pub name: String,
+    /// How far behind it is at most; `None` while it isn't used.
+    pub lag: Option<Duration>,
+    /// Reads that it served.
+    pub reads: u64,
+    /// Reads that it was to serve and couldn't.
+    pub failures: u64,
 }
 
 /// The connections of requests.
@@ -194,6 +215,7 @@ impl Metrics {
             gauge!(name).set(count(value));
         }
         counter!(POOL_WAITS).absolute(pool.waits);
+        show_replicas(database);
         for (name, value) in
             [(RESIDENT, process.resident), (OPEN_FILES, process.open_files), (MAX_FILES, process.max_files)]
         {
@@ -202,6 +224,18 @@ impl Metrics {
             }
         }
         self.0.render()
+    }
+}
+
+fn show_replicas(database: &Database) {
+    for Replica { name, lag, reads, failures } in &database.replicas {
+        gauge!(REPLICA_IN_USE, "replica" => name.clone()).set(f64::from(u8::from(lag.is_some())));
+        gauge!(REPLICA_LAG, "replica" => name.clone()).set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
+        counter!(REPLICA_FAILURES, "replica" => name.clone()).absolute(*failures);
+        counter!(READS, "server" => name.clone()).absolute(*reads);
+    }
+    if !database.replicas.is_empty() {
+        counter!(READS, "server" => "primary").absolute(database.primary_reads);
     }
 }
 
@@ -226,6 +260,14 @@ fn describe() {
     describe_counter!(POOL_WAITS, "Requests that had to wait for a connection.");
     describe_gauge!(DATABASE_UP, "1 while the database answers.");
     describe_gauge!(LAG, Unit::Seconds, "How far a standby is behind; 0 where there is none.");
+    describe_gauge!(REPLICA_IN_USE, "1 while reads go to this standby.");
+    describe_gauge!(
+        REPLICA_LAG,
+        Unit::Seconds,
+        "How far this standby is behind at most, while reads go to it."
+    );
+    describe_counter!(REPLICA_FAILURES, "Reads that the primary served since this standby couldn't.");
+    describe_counter!(READS, "Reads, by the server that served them, where there is more than one.");
     describe_gauge!(BUILD, "1, with the version of the program.");
     describe_gauge!(RESIDENT, Unit::Bytes, "Memory of the server's process.");
     describe_gauge!(OPEN_FILES, "Files and connections that the process has open.");

@@ -9,4 +9,4 @@ pub mod traces;
 mod work;
 
 pub use logs::{LogFormat, start};
-pub use work::{Refusal, Work, asked_by, carried, refused};
+pub use work::{Refusal, Work, asked_by, carried, on_trial, refused};

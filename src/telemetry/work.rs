@@ -1,6 +1,6 @@
 //! [`Work`]: what a request took, counted while it runs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::task::futures::TaskLocalFuture;
@@ -21,6 +21,7 @@ pub struct Work {
     rows: AtomicU64,
     user: OnceLock<i32>,
     refusal: OnceLock<Refusal>,
+    on_trial: AtomicBool,
     span: Option<RequestSpan>,
 }
 
@@ -103,8 +104,33 @@ pub fn asked_by(user: i32) {
     WORK.try_with(|work| work.user.set(user).ok()).ok();
 }
 
+/// Do this for the request, of which nobody hears that it was refused: it is tried once more then.
+pub async fn on_trial<F: Future>(future: F) -> F::Output {
+    let _trial = Trial::begin();
+    future.await
+}
+
+/// A trial, until it is dropped.
+struct Trial(());
+
+impl Trial {
+    fn begin() -> Self {
+        WORK.try_with(|work| work.on_trial.store(true, Ordering::Relaxed)).ok();
+        Self(())
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        WORK.try_with(|work| work.on_trial.store(false, Ordering::Relaxed)).ok();
+    }
+}
+
 /// The credentials of the request aren't taken. A request that is tried twice is refused once.
 pub fn refused(refusal: Refusal) {
+    if WORK.try_with(|work| work.on_trial.load(Ordering::Relaxed)).unwrap_or(false) {
+        return;
+    }
     let is_new = WORK.try_with(|work| work.refusal.set(refusal).is_ok());
     if is_new.unwrap_or(true) {
         metrics::refused(refusal);

@@ -12,7 +12,7 @@ use super::checks::{anonymous, run};
 use super::idempotency::Repeatable;
 use super::recall::{Recall, Whole};
 use super::transaction::{Begins, Transaction};
-use super::{Answer, Call, Resource, dry_run};
+use super::{Answer, Call, Resource, dry_run, replica};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::volume;
@@ -86,14 +86,22 @@ async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiE
     let method = call.action_method();
     let action = at::<R>(route).find(|action| Some(action.declared.method) == method);
     let effect = action.map_or(Effect::Reads, |action| action.declared.effect);
-    match attempt::<R>(&mut call, route, action, effect, false).await {
+    if let Some(done) = replica::read::<R>(&mut call, route, action).await {
+        return done;
+    }
+    let writing = replica::writing::<R>(&call, effect);
+    let done = match attempt::<R>(&mut call, route, action, effect, false).await {
         // A read may be done again: on a connection that was opened after whatever cut this one.
         Err(ApiError::Disconnected(_)) if effect == Effect::Reads => {
             metrics::retried();
             attempt::<R>(&mut call, route, action, effect, true).await
         }
         done => done,
+    };
+    if let Some(writing) = writing {
+        writing.came_to(&done);
     }
+    done
 }
 
 /// Do what is asked within the request's time, and commit it.
@@ -191,7 +199,7 @@ fn is_whole<R: Resource>(action: Option<&Action<R>>) -> bool {
 }
 
 /// A write, or a read that goes by nothing earlier ones found.
-async fn directly<R: Resource>(
+pub(super) async fn directly<R: Resource>(
     call: &mut Call,
     route: Route,
     action: Option<&Action<R>>,

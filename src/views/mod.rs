@@ -15,6 +15,7 @@ mod idempotency;
 mod lookup;
 mod precondition;
 mod recall;
+mod replica;
 mod resource;
 mod standard;
 mod transaction;

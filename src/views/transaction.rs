@@ -147,6 +147,11 @@ impl Transaction {
         Ok(Self { begins, connection, after_commit: AfterCommit::default(), is_tried: false })
     }
 
+    /// None: a connection to read on.
+    pub fn of_reader(connection: Pooled) -> Self {
+        Self { begins: Begins::Never, connection, after_commit: AfterCommit::default(), is_tried: false }
+    }
+
     /// Whether it may write and wasn't begun yet.
     pub fn is_to_begin(&self) -> bool {
         self.begins == Begins::Later && !self.connection.in_transaction()

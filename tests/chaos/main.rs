@@ -11,9 +11,13 @@
 mod database;
 mod ledger;
 mod mail;
+#[path = "../common/postgres.rs"]
+mod postgres;
 #[path = "../common/process.rs"]
 mod process;
+#[path = "../common/relay.rs"]
 mod relay;
+#[path = "../common/server.rs"]
 mod server;
 #[path = "../api/support/smtp.rs"]
 #[expect(dead_code, reason = "the tests of mail delivery use all of it")]

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
 use super::Pool;
@@ -94,7 +93,7 @@ impl Pool {
         // Taken out: dropped halfway, it doesn't come back.
         let mut connection = match probe.take() {
             Some(connection) => connection,
-            None => PgConnection::connect_with(&self.0.options).await.ok()?,
+            None => self.connect().await.ok()?.0.connection,
         };
         let asked = sqlx::query_scalar(REPLICATION_LAG).persistent(false).fetch_one(&mut connection).await;
         *probe = Some(connection);

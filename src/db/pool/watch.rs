@@ -66,7 +66,7 @@ impl Pool {
         let asked = async {
             let mut connection = match connection {
                 Some(connection) => connection,
-                None => PgConnection::connect_with(&self.0.options).await?,
+                None => self.connect().await?.0.connection,
             };
             // Unprepared, so that it works behind every pooler.
             sqlx::raw_sql("SELECT 1").execute(&mut connection).await?;
@@ -82,26 +82,33 @@ impl Pool {
         }
     }
 
-    /// A new connection, as soon as the server gives one. Each try begins while earlier ones still wait: what those have
-    /// sent may be lost.
+    /// A new connection, as soon as the server gives one, or one of several that takes writes. Each try begins while
+    /// earlier ones still wait: what those have sent may be lost.
     async fn connect_again(&self) -> PgConnection {
         let mut tries = JoinSet::new();
         let deadline = Instant::now() + BACK_AT_ONCE;
         loop {
             self.0.watched.now();
-            let options = self.0.options.clone();
-            tries.spawn(async move {
-                let asked = async {
-                    let mut connection = PgConnection::connect_with(&options).await?;
-                    connection.ping().await?;
-                    Ok::<_, sqlx::Error>(connection)
-                };
-                timeout(CONNECT_TIMEOUT, asked).await.ok()
-            });
+            for number in 0..self.0.hosts.count() {
+                let hosts = self.0.hosts.clone();
+                tries.spawn(async move {
+                    let asked = async {
+                        let mut found = hosts.connect_to(number).await?;
+                        found.connection.ping().await?;
+                        Ok::<_, sqlx::Error>(found)
+                    };
+                    timeout(CONNECT_TIMEOUT, asked).await.ok()
+                });
+            }
             let next = Instant::now() + RETRY;
             while let Ok(Some(tried)) = timeout_at(next, tries.join_next()).await {
                 match tried {
-                    Ok(Some(Ok(connection))) => return connection,
+                    Ok(Some(Ok(found))) => {
+                        if found.moved {
+                            self.give_up();
+                        }
+                        return found.connection;
+                    }
                     // It is there, and has no connection left for this; requests have those that are open.
                     Ok(Some(Err(error))) if is_full(&error) => self.is_there(true),
                     Ok(Some(Err(_))) => self.is_there(false),
@@ -129,7 +136,7 @@ impl Pool {
     }
 
     /// All connections that are open.
-    fn give_up(&self) {
+    pub(in crate::db) fn give_up(&self) {
         self.0.state.send_modify(|state| state.given_up += 1);
         self.close_idle();
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::process::{self, PATIENCE};
 
 /// The superuser's token.
-pub const KEY: &str = "the-token-of-the-chaos-test";
+pub const KEY: &str = "the-token-of-the-superuser";
 
 /// The program, on an address of its own that stays the same from life to life.
 pub struct Server {
@@ -96,8 +96,16 @@ impl Server {
     /// # Errors
     /// There is no answer.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+        self.ask_as(KEY, method, path, body)
+    }
+
+    /// The same with this token.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn ask_as(&self, key: &str, method: &str, path: &str, body: &str) -> io::Result<Answer> {
         let began = Instant::now();
-        let (status, head, body) = process::answer(process::ask(self.address, method, path, KEY, body)?)?;
+        let (status, head, body) = process::answer(process::ask(self.address, method, path, key, body)?)?;
         let says_when = head.to_ascii_lowercase().contains("\r\nretry-after: ");
         Ok(Answer { status, says_when, body, took: began.elapsed() })
     }

@@ -1,0 +1,90 @@
+//! Reads that a replica serves, and what writes tell of themselves so that it serves nobody the past of their own.
+//!
+//! Nothing is remembered of what a replica says, and nothing remembered is answered: a standby's snapshots prove nothing
+//! (`db/proof.rs`). Whatever a replica can't do, the primary does instead, and no client hears of it. Credentials that it
+//! doesn't know are asked of the primary too: a new token holds at once.
+
+use std::pin::pin;
+
+use drf::action::{Effect, Method, Route};
+use tokio::time::sleep_until;
+
+use super::action::Action;
+use super::endpoint::directly;
+use super::transaction::Transaction;
+use super::{Answer, Call, Resource};
+use crate::db::replicas::{Concerns, Lent, Writing};
+use crate::db::volume;
+use crate::error::ApiError;
+use crate::telemetry;
+
+/// Models of these applications say nothing of who may do what.
+const HARMLESS: [&str; 2] = ["authentik_stages", "authentik_flows"];
+
+/// The answer to a read, if a replica may serve it and can.
+pub(super) async fn read<R: Resource>(
+    call: &mut Call,
+    route: Route,
+    action: Option<&Action<R>>,
+) -> Option<Result<Answer, ApiError>> {
+    let app = call.app.clone();
+    let action = action.filter(|action| {
+        action.declared.effect == Effect::Reads && action.declared.method == Method::Get // which has no body
+    })?;
+    let Lent { connection, replica, given_up } = app.database.replicas.acquire(call.bearer()?).await?;
+    let over = sleep_until(call.deadline);
+    let done = {
+        let work = pin!(telemetry::on_trial(async {
+            R::before(&app, &action.declared).await;
+            let mut transaction = Transaction::of_reader(connection);
+            let done = volume::limited(app.settings.answer, async {
+                let done = directly::<R>(call, route, Some(action), &mut transaction).await;
+                if volume::was_large(app.settings.answer) {
+                    transaction.retire();
+                }
+                done
+            });
+            let answer = done.await?;
+            transaction.commit().await?;
+            Ok(answer)
+        }));
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = over => Err(ApiError::Overloaded),
+            () = given_up => Err(ApiError::Overloaded),
+        }
+    };
+    if done.as_ref().is_err_and(is_for_primary) {
+        replica.failed();
+        return None;
+    }
+    replica.served();
+    Some(done)
+}
+
+/// Whether the primary might do it, where a replica couldn't.
+fn is_for_primary(error: &ApiError) -> bool {
+    matches!(
+        error,
+        ApiError::AuthenticationFailed
+            | ApiError::Conflict // a statement that was cancelled since it kept the replica from replaying its log
+            | ApiError::DatabaseRole(_)
+            | ApiError::Disconnected(_)
+            | ApiError::Internal(_)
+            | ApiError::Overloaded
+            | ApiError::OutcomeUnknown(_)
+            | ApiError::Unavailable(..)
+    )
+}
+
+/// A write begins, if it is one: until it is known what came of it, and longer, replicas may not have it.
+pub(super) fn writing<R: Resource>(call: &Call, effect: Effect) -> Option<Writing> {
+    if effect != Effect::Writes {
+        return None;
+    }
+    let application = R::DECLARATION.model.app_label;
+    let is_harmless = HARMLESS.iter().any(|harmless| application.starts_with(harmless));
+    let concerns = if is_harmless { Concerns::Caller } else { Concerns::Everybody };
+    call.app.database.replicas.writing(call.bearer(), concerns)
+}
