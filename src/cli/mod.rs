@@ -1,5 +1,6 @@
 //! The command line: the server, and the tools for users, roles and tokens that need no SQL. One file a command.
 
+mod completions;
 mod doctor;
 mod export;
 mod extensions;
@@ -7,6 +8,7 @@ mod healthcheck;
 mod import;
 mod invitation;
 mod mail;
+mod man;
 mod role;
 mod serve;
 mod service_manager;
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 use self::invitation::Invitation;
 use self::mail::Mail;
@@ -88,6 +91,17 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Print what completes this command line in a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write manual pages, one a command
+    Man {
+        /// The directory for them
+        directory: PathBuf,
+    },
     /// API tokens
     #[command(subcommand)]
     Token(Token),
@@ -110,6 +124,12 @@ impl Cli {
         }
         if let Command::Extensions { role } = self.command {
             return print(&extensions::sql(role.as_deref()));
+        }
+        if let Command::Completions { shell } = self.command {
+            return completions::run(shell);
+        }
+        if let Command::Man { directory } = self.command {
+            return man::run(&directory);
         }
         let settings = Settings::from_env()?;
         telemetry::start(settings.log_level, settings.log_format)?;
