@@ -1,7 +1,7 @@
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos replicas hostile fuzz crowd check bench postgresql cargo
+.PHONY: help run test chaos replicas hostile fuzz crowd check bench deb postgresql cargo
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -52,6 +52,10 @@ check: cargo ## Check format, lints, documentation and the OpenAPI document
 bench: cargo ## Measure the server; the results are in bench/results (bench/README.md)
 	cargo build --release --locked
 	bench/run $(BENCH)
+
+deb: cargo ## Build the Debian package into target/debian
+	cargo build --release --locked
+	scripts/build-deb.sh $(TARGET_DIR)/release
 
 postgresql: ## Install PostgreSQL if the server would need one and there is none
 	scripts/install-postgresql.sh

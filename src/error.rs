@@ -123,6 +123,19 @@ impl ApiError {
     }
 }
 
+/// Errors by field, in one line.
+pub fn sentence(errors: &Value) -> String {
+    match errors {
+        Value::Object(fields) => {
+            let of_field = |(name, errors): (&String, &Value)| format!("{name}: {}", sentence(errors));
+            fields.iter().map(of_field).collect::<Vec<_>>().join("; ")
+        }
+        Value::Array(items) => items.iter().map(sentence).collect::<Vec<_>>().join(" "),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// The code of what PostgreSQL said (SQLSTATE), if it was PostgreSQL.
 pub fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code)

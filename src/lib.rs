@@ -5,6 +5,7 @@
 //!
 //! - [`cli`]: the program, one file a command.
 //! - [`http`]: what comes in and goes out: connections, router, health, the API browser.
+//! - [`blueprints`]: files that say what there shall be.
 //! - [`resources`]: what the API is about, one file a resource; the registry.
 //! - [`views`]: the generic actions: order of checks, look-up, transaction, answer.
 //! - `authentik`: what authentik does beside a write.
@@ -19,6 +20,7 @@
 pub mod app;
 mod auth;
 mod authentik;
+pub mod blueprints;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -118,17 +118,61 @@ pub async fn authenticate(
         telemetry::refused(Refusal::Unknown);
         return Err(ApiError::AuthenticationFailed);
     }
+    let caller = find(connection, layout, host, &Who::Holds(key)).await?;
+    let judged = caller.ok_or(Refusal::Unknown).and_then(|caller| caller.judged(now));
+    judged.map_err(|refusal| {
+        telemetry::refused(refusal);
+        ApiError::AuthenticationFailed
+    })
+}
+
+/// The active user with this name, as a caller without a token: for the command line, which is told in whose name it works.
+///
+/// # Errors
+/// The database failed.
+pub async fn of_user(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    username: &str,
+) -> Result<Option<Caller>, ApiError> {
+    let caller = find(connection, layout, "", &Who::IsCalled(username)).await?;
+    Ok(caller.filter(|caller| caller.is_active))
+}
+
+/// By what somebody is found.
+enum Who<'a> {
+    /// The key of a token.
+    Holds(&'a str),
+    /// The login name.
+    IsCalled(&'a str),
+}
+
+/// A user with all rights that come with groups and roles.
+async fn find(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    host: &str,
+    who: &Who<'_>,
+) -> Result<Option<Caller>, ApiError> {
     let (tenant_columns, tenant_joins) = Tenant::sql(layout);
     let mut query = Sql::new("WITH RECURSIVE host (name) AS (SELECT ");
-    query.bind(host).push(
-        "), caller AS (\
-           SELECT u.id, u.username, u.email, u.type, u.is_active, k.intent = 'api' AS is_for_api, \
-             CASE WHEN k.expiring THEN k.expires END AS token_expires, pg_current_snapshot()::text AS snapshot \
-           FROM authentik_core_token k \
-           JOIN authentik_core_user u ON u.id = k.user_id \
-           WHERE k.key = ",
-    );
-    query.bind(key).push(
+    query.bind(host).push("), caller AS (SELECT u.id, u.username, u.email, u.type, u.is_active, ");
+    match who {
+        Who::Holds(key) => query
+            .push(
+                "k.intent = 'api' AS is_for_api, CASE WHEN k.expiring THEN k.expires END AS token_expires, \
+                 pg_current_snapshot()::text AS snapshot \
+                 FROM authentik_core_token k JOIN authentik_core_user u ON u.id = k.user_id WHERE k.key = ",
+            )
+            .bind(*key),
+        Who::IsCalled(username) => query
+            .push(
+                "TRUE AS is_for_api, NULL::timestamptz AS token_expires, \
+                 pg_current_snapshot()::text AS snapshot FROM authentik_core_user u WHERE u.username = ",
+            )
+            .bind(*username),
+    };
+    query.push(
         "), groups (id) AS (\
            SELECT m.group_id FROM caller JOIN ",
     );
@@ -149,13 +193,10 @@ pub async fn authenticate(
     );
     query.push(tenant_columns).push(" FROM caller").push(tenant_joins);
     let caller: Option<Caller> = query.build_query_as().fetch_optional(connection).await?;
-    let judged = caller.ok_or(Refusal::Unknown).and_then(|caller| caller.judged(now));
-    let mut caller = judged.map_err(|refusal| {
-        telemetry::refused(refusal);
-        ApiError::AuthenticationFailed
-    })?;
-    caller.granted = std::mem::take(&mut caller.permissions).into_iter().collect();
-    Ok(caller)
+    Ok(caller.map(|mut caller| {
+        caller.granted = std::mem::take(&mut caller.permissions).into_iter().collect();
+        caller
+    }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! [`Origin`]: where a request came from, as audit events keep it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use drf::params::Query;
 use percent_encoding::percent_decode_str;
@@ -32,6 +32,20 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// That of no request.
+    pub fn nowhere() -> Self {
+        let nothing = String::new;
+        Self {
+            method: nothing(),
+            path: nothing(),
+            args: Map::new(),
+            user_agent: nothing(),
+            request_id: nothing(),
+            client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            host: nothing(),
+        }
+    }
+
     /// The path of an event, from that of a request.
     pub fn decoded_path(path: &str) -> String {
         storable(&percent_decode_str(path).decode_utf8_lossy())

@@ -1,10 +1,14 @@
 //! The command line: the server, and the tools for users, roles and tokens that need no SQL. One file a command.
 
+mod completions;
 mod doctor;
+mod export;
 mod extensions;
 mod healthcheck;
+mod import;
 mod invitation;
 mod mail;
+mod man;
 mod role;
 mod serve;
 mod service_manager;
@@ -12,8 +16,11 @@ mod stdout;
 mod token;
 mod user;
 
-use anyhow::bail;
+use std::path::PathBuf;
+
+use anyhow::{anyhow, bail};
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 use self::invitation::Invitation;
 use self::mail::Mail;
@@ -24,6 +31,7 @@ use self::user::User;
 use crate::clock::Ids;
 use crate::config::Settings;
 use crate::db::{self, Database, Server};
+use crate::error::ApiError;
 use crate::resources::{self, document};
 use crate::telemetry;
 
@@ -63,6 +71,37 @@ enum Command {
     /// Invitations from files, and into them
     #[command(subcommand)]
     Invitation(Invitation),
+    /// Print groups, flows, stages, bindings and invitations as a blueprint, which authentik can apply too
+    Export {
+        /// The user whose objects they are: those that this one may view
+        #[arg(long, default_value = "akadmin")]
+        user: String,
+    },
+    /// Apply a blueprint, all of it or nothing
+    Import {
+        /// The file; - for standard input
+        file: PathBuf,
+        /// A value that !Context finds, such as domain=example.com; goes before the file's own
+        #[arg(long, value_name = "NAME=VALUE")]
+        context: Vec<String>,
+        /// The user in whose name it is done, with this one's rights
+        #[arg(long, default_value = "akadmin")]
+        user: String,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print what completes this command line in a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write manual pages, one a command
+    Man {
+        /// The directory for them
+        directory: PathBuf,
+    },
     /// API tokens
     #[command(subcommand)]
     Token(Token),
@@ -85,6 +124,12 @@ impl Cli {
         }
         if let Command::Extensions { role } = self.command {
             return print(&extensions::sql(role.as_deref()));
+        }
+        if let Command::Completions { shell } = self.command {
+            return completions::run(shell);
+        }
+        if let Command::Man { directory } = self.command {
+            return man::run(&directory);
         }
         let settings = Settings::from_env()?;
         telemetry::start(settings.log_level, settings.log_format)?;
@@ -109,6 +154,11 @@ async fn with_database(settings: &Settings, command: Command) -> anyhow::Result<
     }
     let result = match command {
         Command::Invitation(invitation) => invitation.run(&database, settings).await,
+        Command::Export { user } => export::run(&database, settings, &user).await,
+        Command::Import { file, context, user, dry_run } => {
+            let asked = import::Asked { file, context, user, dry_run };
+            import::run(asked, &database, settings).await
+        }
         Command::Token(token) => token.run(&database.pool).await,
         Command::User(user) => user.run(&database.pool).await,
         Command::Role(role) => role.run(&database.pool).await,
@@ -128,6 +178,17 @@ async fn open(server: &Server, settings: &Settings) -> anyhow::Result<Database> 
 /// A role's name as PostgreSQL quotes it.
 fn quoted(role: &str) -> String {
     format!("\"{}\"", role.replace('"', "\"\""))
+}
+
+/// What ended the work that was done in the name of a user.
+fn failure(username: &str, error: ApiError) -> anyhow::Error {
+    match error {
+        ApiError::AuthenticationFailed => anyhow!(
+            "there is no active user {username}: the first start of the server makes akadmin, and --user names another"
+        ),
+        ApiError::Internal(cause) => cause,
+        error => error.into(),
+    }
 }
 
 /// A unique violation as a sentence.

@@ -116,6 +116,10 @@ fn push_condition(query: &mut Sql, layout: &Layout, condition: &Condition) {
         (Test::Lookups(lookups), Operand::Expression(column)) => {
             json_lookup::push(query, column, lookups);
         }
+        (Test::Contains(object), Operand::Column(field)) => {
+            query.push(format_args!("{}.{} @> ", field.alias(), field.column));
+            query.bind(object.clone()).push("::jsonb");
+        }
         (test, Operand::Column(field)) => {
             query.push(format_args!("{}.{} = ", field.alias(), field.column));
             push_value(query, test);
@@ -132,7 +136,7 @@ fn push_condition(query: &mut Sql, layout: &Layout, condition: &Condition) {
 
 pub(super) fn push_value(query: &mut Sql, test: &Test) {
     match test {
-        Test::Text(value) => query.bind(value.clone()),
+        Test::Text(value) | Test::Contains(value) => query.bind(value.clone()),
         Test::Boolean(boolean) => query.bind(*boolean),
         Test::Integer(number) => query.bind(*number),
         Test::Uuid(uuid) => query.bind(*uuid),
@@ -337,6 +341,23 @@ pub async fn find<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
         .fetch_optional(connection)
         .await?;
     Ok(read_rows(row.as_slice(), selection.seen)?.pop())
+}
+
+/// Hold a row until the transaction ends.
+///
+/// # Errors
+/// The database failed.
+pub async fn hold<K: PrimaryKey>(
+    connection: &mut PgConnection,
+    declared: &Declaration,
+    pk: K,
+    lock: Lock,
+) -> sqlx::Result<()> {
+    let mut query = Sql::new("SELECT 1 FROM ");
+    query.push(declared.table.name).push(" t WHERE ").push(pk_expression(declared)).push(" = ");
+    query.bind(pk).push(lock.sql());
+    query.build().execute(connection).await?;
+    Ok(())
 }
 
 /// Keys and names of rows of a selection, the first `most` by their keys, held until they are deleted: two requests that

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use axum::http::{HeaderMap, header};
 use drf::Body;
-use drf::intake::Draft;
+use drf::intake::{Draft, KeyValue};
 use sqlx::PgConnection;
 
 use super::recall::Recall;
@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub body: Body,
     /// The body of an action that takes fields of its own, checked.
     pub draft: Draft,
+    /// The key of the object to be made, where whoever makes it knows; none for a new one.
+    pub(super) key: Option<KeyValue>,
     /// What the headers of the request say.
     pub(super) headers: &'a HeaderMap,
     /// The key in the action's own part of the path, as sent; empty where that has none.

@@ -69,7 +69,18 @@ pub(super) async fn run<R: Resource>(
     let own_key = own_key(&call.target, route);
     let headers = &call.headers;
     let (connection, after_commit, later) = transaction.parts_to_begin(&call.committing);
-    let request = Request { context, connection, body, draft, headers, own_key, recall, later, after_commit };
+    let request = Request {
+        context,
+        connection,
+        body,
+        draft,
+        key: None,
+        headers,
+        own_key,
+        recall,
+        later,
+        after_commit,
+    };
     let answer = match (&action.run, row) {
         (Run::List(run) | Run::Create(run), _) => run(request).await?,
         (Run::Object(run), Some(row)) => run(request, row).await?,
@@ -130,7 +141,7 @@ fn context<'a>(call: &'a Call, caller: &'a Caller) -> Context<'a> {
 }
 
 /// The permission on every object or on this one, or its ownership.
-async fn require_on<R: Resource>(
+pub(super) async fn require_on<R: Resource>(
     connection: &mut sqlx::PgConnection,
     caller: &Caller,
     codename: &str,

@@ -2,6 +2,7 @@
 
 use drf::Declaration;
 use drf::declaration::PathKey;
+use drf::page::{PageNumber, PageRequest};
 use drf::params::{self, Condition};
 use drf::search;
 use serde_json::json;
@@ -79,6 +80,24 @@ impl<'a> Lens<'a> {
         let visible = statements::count(connection, self.declared, &self.selection(&[])).await?;
         if visible == 0 { Err(ApiError::PermissionDenied) } else { Ok(()) }
     }
+}
+
+/// The first of the rows for which all conditions hold, if the caller sees one.
+///
+/// # Errors
+/// The database failed.
+pub(super) async fn first<R: Resource>(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    conditions: &[Condition],
+) -> Result<Option<R>, ApiError> {
+    let lens = Lens::read::<R>(context, connection).await?;
+    let Some(page) = PageRequest { size: 1, number: Some(PageNumber::Number(1)) }.locate(1) else {
+        return Ok(None);
+    };
+    let order = R::DECLARATION.default_order;
+    let selection = lens.selection(conditions);
+    Ok(statements::page(connection, lens.declared, &selection, order, &page).await?.pop())
 }
 
 /// The object that a path names, if the caller sees it.

@@ -62,7 +62,7 @@ pub(super) async fn create<R: Resource>(mut request: Request<'_>) -> Result<Answ
     let valid = validated::<R>(&mut request, Mode::Create, None).await?;
     let context = request.context;
     let (ids, layout) = (&context.app.ids, &context.app.database.layout);
-    let pk = R::Key::next(ids);
+    let pk = request.key.and_then(|key| R::Key::try_from(key).ok()).or_else(|| R::Key::next(ids));
     let mut later = request.later.take();
     if let Some(later) = later.take_if(|_| wants_more(&valid)) {
         later.now(request.connection).await?;

@@ -9,6 +9,7 @@
 mod access;
 mod attributes;
 mod bad_input;
+mod blueprints;
 mod bulk;
 mod climbing;
 mod compatibility;

@@ -145,6 +145,8 @@ pub enum Test {
     Uuids(Vec<Uuid>),
     /// Any of these numbers.
     Integers(Vec<i32>),
+    /// A JSON object that holds all of this one.
+    Contains(String),
     /// All of these hold for its JSON.
     Lookups(Vec<JsonLookup>),
     /// The operand itself is the condition.

@@ -19,6 +19,7 @@ use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::contract::duration::parse_timedelta;
 use crate::db::Database;
+use crate::error::sentence;
 use crate::resources::invitation::import::{Import, Line, Outcome};
 
 /// Lines that go to the database at a time.
@@ -136,17 +137,4 @@ fn tell(bar: &ProgressBar, refused: &[(u64, Value)]) -> std::io::Result<()> {
             .iter()
             .try_for_each(|(number, errors)| writeln!(output, "line {number}: {}", sentence(errors)))
     })
-}
-
-/// Errors by field, in one line.
-fn sentence(errors: &Value) -> String {
-    match errors {
-        Value::Object(fields) => {
-            let of_field = |(name, errors): (&String, &Value)| format!("{name}: {}", sentence(errors));
-            fields.iter().map(of_field).collect::<Vec<_>>().join("; ")
-        }
-        Value::Array(items) => items.iter().map(sentence).collect::<Vec<_>>().join(" "),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

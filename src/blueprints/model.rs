@@ -1,0 +1,141 @@
+//! [`Model`]: what entries and tags do with the objects of a model, whichever resource it is.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use drf::field::Fields;
+use drf::intake::KeyValue;
+use drf::json;
+use drf::params::asc;
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+use crate::resources::{self, Visitor};
+use crate::views::{Resource, Session};
+
+/// What comes of it.
+pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
+
+/// An object as answers show it.
+pub type Object = Map<String, Value>;
+
+/// A resource, by the name of its model.
+pub trait Model: Send + Sync {
+    /// Its fields.
+    fn fields(&self) -> Fields;
+
+    /// The object that has these values, if the session's user may view it. See [`Session::find`].
+    fn find<'a>(&'a self, session: &'a mut Session, by: &'a Object) -> Doing<'a, Option<Object>>;
+
+    /// So many of those that the session's user may view, in the order of their keys; none behind the last page.
+    fn page<'a>(&'a self, session: &'a mut Session, size: i64, number: i64)
+    -> Doing<'a, Option<Vec<Object>>>;
+
+    /// Make one, with this key if there is one.
+    fn create<'a>(
+        &'a self,
+        session: &'a mut Session,
+        body: &'a Value,
+        key: Option<KeyValue>,
+    ) -> Doing<'a, Object>;
+
+    /// Change the one that has these values.
+    fn update<'a>(&'a self, session: &'a mut Session, by: &'a Object, body: &'a Value) -> Doing<'a, Object>;
+
+    /// Delete the one that has these values.
+    fn remove<'a>(&'a self, session: &'a mut Session, by: &'a Object) -> Doing<'a, ()>;
+}
+
+/// All that there are, by `app_label.model`.
+pub struct Models(BTreeMap<String, Box<dyn Model>>);
+
+impl Models {
+    /// Those of the registry.
+    pub fn all() -> Self {
+        struct All(BTreeMap<String, Box<dyn Model>>);
+        impl Visitor for All {
+            fn visit<R: Resource>(&mut self) {
+                self.0.insert(R::DECLARATION.model.label(), Box::new(Of::<R>(PhantomData)));
+            }
+        }
+        let mut all = All(BTreeMap::new());
+        resources::visit(&mut all);
+        Self(all.0)
+    }
+
+    /// The one of this name, which may be spelled with capitals, as Django has it.
+    pub fn get(&self, name: &str) -> Option<&dyn Model> {
+        self.0.get(&name.to_lowercase()).map(AsRef::as_ref)
+    }
+}
+
+/// A resource.
+struct Of<R>(PhantomData<fn() -> R>);
+
+impl<R: Resource> Of<R> {
+    async fn existing(session: &mut Session, by: &Object) -> Result<R, ApiError> {
+        session.find::<R>(by).await?.ok_or_else(|| ApiError::no_match(R::DECLARATION.model.name))
+    }
+}
+
+impl<R: Resource> Model for Of<R> {
+    fn fields(&self) -> Fields {
+        R::DECLARATION.fields
+    }
+
+    fn find<'a>(&'a self, session: &'a mut Session, by: &'a Object) -> Doing<'a, Option<Object>> {
+        Box::pin(async move {
+            let found = session.find::<R>(by).await?;
+            found.as_ref().map(printed).transpose()
+        })
+    }
+
+    fn page<'a>(
+        &'a self,
+        session: &'a mut Session,
+        size: i64,
+        number: i64,
+    ) -> Doing<'a, Option<Vec<Object>>> {
+        Box::pin(async move {
+            let rows = session.page::<R>(&[asc("pk")], size, number).await?;
+            rows.map(|rows| rows.iter().map(printed).collect()).transpose()
+        })
+    }
+
+    fn create<'a>(
+        &'a self,
+        session: &'a mut Session,
+        body: &'a Value,
+        key: Option<KeyValue>,
+    ) -> Doing<'a, Object> {
+        Box::pin(async move { object(session.create::<R>(body, key).await?) })
+    }
+
+    fn update<'a>(&'a self, session: &'a mut Session, by: &'a Object, body: &'a Value) -> Doing<'a, Object> {
+        Box::pin(async move {
+            let row = Self::existing(session, by).await?;
+            object(session.update(&row, body).await?)
+        })
+    }
+
+    fn remove<'a>(&'a self, session: &'a mut Session, by: &'a Object) -> Doing<'a, ()> {
+        Box::pin(async move {
+            let row = Self::existing(session, by).await?;
+            session.remove(&row).await
+        })
+    }
+}
+
+/// A row as answers show it.
+fn printed<R: Resource>(row: &R) -> Result<Object, ApiError> {
+    let text = serde_json::to_vec(row).map_err(anyhow::Error::from)?;
+    object(json::parse(&text).map_err(anyhow::Error::msg)?)
+}
+
+fn object(shown: Value) -> Result<Object, ApiError> {
+    match shown {
+        Value::Object(object) => Ok(object),
+        _ => Err(anyhow::anyhow!("an object is shown as something else").into()),
+    }
+}
