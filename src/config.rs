@@ -1,6 +1,7 @@
 //! Settings: read from the environment once, checked once. [`SETTINGS`] is the table that the README prints.
 
 mod mail;
+mod secret_key;
 mod smtp;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use crate::db::{self, Limits, Location, Needs};
 use crate::telemetry::LogFormat;
 
 pub use mail::{Locale, MailSettings, PublicUrl};
+pub use secret_key::SecretKey;
 pub use smtp::{Encryption, Hosts, Login, SmtpServer, TokenClient};
 
 /// One setting.
@@ -108,6 +110,12 @@ pub const SETTINGS: &[Setting] = &[
         "key of the first API token, made at the first start; unset, one is generated and printed",
     ),
     setting("AUTHENTIK_BOOTSTRAP_EMAIL", "root@localhost", "email address of the first user, `akadmin`"),
+    setting(
+        "AUTHENTIK_SECRET_KEY",
+        "",
+        "authentik's own, on its database: its web interface's sessions are taken, and the key itself as a token; unset, \
+         they aren't",
+    ),
     setting(
         "AUTHENTIK_EMAIL__TEMPLATE_DIR",
         "/templates",
@@ -358,6 +366,8 @@ pub struct Settings {
     pub log_level: tracing::Level,
     /// The first user of our own database.
     pub first_user: FirstUser,
+    /// What authentik signs sessions with, if they are taken.
+    pub secret_key: Option<SecretKey>,
     /// Custom email templates.
     pub template_dir: PathBuf,
     /// What `flow_set` in a request does.
@@ -463,6 +473,7 @@ impl Settings {
                 token: source.given("AUTHENTIK_BOOTSTRAP_TOKEN")?,
                 email: source.text("AUTHENTIK_BOOTSTRAP_EMAIL")?,
             },
+            secret_key: source.given("AUTHENTIK_SECRET_KEY")?.map(SecretKey::new),
             template_dir: source.text("AUTHENTIK_EMAIL__TEMPLATE_DIR")?.into(),
             flow_set: source.parse("AUTHENTIK_STAGES__FLOW_SET", "apply or ignore", |text| match text {
                 "apply" => Some(FlowSetMode::Apply),

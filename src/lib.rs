@@ -35,5 +35,5 @@ mod telemetry;
 mod throttle;
 pub mod views;
 
-/// What a fuzz target looks at of credentials.
-pub use auth::bearer;
+/// What fuzz targets look at of credentials.
+pub use auth::{Rejection, Site, bearer, check_csrf, cookie, session_key};

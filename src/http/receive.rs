@@ -1,6 +1,7 @@
 //! A request as it comes in: taken apart for the views, within bounds of size and time.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, RawPathParams};
@@ -10,7 +11,9 @@ use drf::params::Query;
 use tokio::time::Instant;
 
 use super::router::RequestId;
+use super::trusted_proxies::Https;
 use crate::app::App;
+use crate::auth::{self, SessionCookie, Site};
 use crate::authentik::Origin;
 use crate::contract::paths;
 use crate::db::time_limit::TIME_LIMIT;
@@ -35,6 +38,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
     let query = Query::parse(parts.uri.query());
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let origin = origin(&parts, &query);
+    let session = session(&app, &parts).map(Arc::new);
     let mut call = Call {
         app,
         method: parts.method.to_string(),
@@ -43,6 +47,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
         query,
         target,
         headers: parts.headers,
+        session,
         body: Ok(Bytes::new()),
         room: None,
         committing: Committing::default(),
@@ -51,6 +56,17 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
     };
     super::body::read(&mut call, body).await?;
     Ok(call)
+}
+
+/// The cookie that names a session, where sessions are taken. A bearer token goes before it, whether it is good or not.
+fn session(app: &App, parts: &Parts) -> Option<SessionCookie> {
+    let secret_key = app.settings.secret_key.as_ref()?;
+    if !auth::sessions_are_there(&app.database.layout) || auth::bearer(&parts.headers).is_some() {
+        return None;
+    }
+    let is_secure = parts.extensions.get::<Https>().is_some();
+    let site = Site { is_secure, host: host(&parts.headers, &parts.uri).to_owned() };
+    SessionCookie::of(&parts.headers, site, secret_key, app.clock.now())
 }
 
 /// Where a request came from.
