@@ -81,7 +81,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
         "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fe80::/10,::1/128",
-        "networks of the proxies whose `X-Forwarded-For` is believed",
+        "networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed",
     ),
     setting(
         "AUTHENTIK_LISTEN__METRICS",
