@@ -473,7 +473,7 @@ impl Settings {
                 token: source.given("AUTHENTIK_BOOTSTRAP_TOKEN")?,
                 email: source.text("AUTHENTIK_BOOTSTRAP_EMAIL")?,
             },
-            secret_key: source.given("AUTHENTIK_SECRET_KEY")?.map(SecretKey::new),
+            secret_key: secret_key(&source)?,
             template_dir: source.text("AUTHENTIK_EMAIL__TEMPLATE_DIR")?.into(),
             flow_set: source.parse("AUTHENTIK_STAGES__FLOW_SET", "apply or ignore", |text| match text {
                 "apply" => Some(FlowSetMode::Apply),
@@ -601,6 +601,14 @@ fn collector(text: &str) -> Option<Option<String>> {
     }
 }
 
+/// A key that is empty, as a file or another variable may be, would let anybody sign.
+fn secret_key(source: &Source<'_>) -> anyhow::Result<Option<SecretKey>> {
+    let name = "AUTHENTIK_SECRET_KEY";
+    let text = source.given(name)?;
+    anyhow::ensure!(text.as_deref() != Some(""), "{name}: must be authentik's secret key, and is empty");
+    Ok(text.map(SecretKey::new))
+}
+
 fn secure(source: &Source<'_>) -> anyhow::Result<Option<Secure>> {
     let name = "AUTHENTIK_LISTEN__HTTPS";
     if source.given(name)?.is_none() {
@@ -725,6 +733,17 @@ mod tests {
         let error = read(&[(name, value)]).err().unwrap().to_string();
         assert!(error.starts_with(&format!("{name}: must be ")), "{error}");
         assert!(!error.contains(value) && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn the_secret_key_is_not_empty() {
+        let key = |pairs: &[(&str, &str)]| read(pairs).map(|settings| settings.secret_key.is_some());
+        assert!(!key(&[]).unwrap() && !key(&[("AUTHENTIK_SECRET_KEY", "")]).unwrap());
+        assert!(key(&[("AUTHENTIK_SECRET_KEY", "env://OTHER"), ("OTHER", "a key")]).unwrap());
+        for empty in ["env://OTHER", "file:///dev/null"] {
+            let error = key(&[("AUTHENTIK_SECRET_KEY", empty), ("OTHER", "")]).err().unwrap().to_string();
+            assert_eq!(error, "AUTHENTIK_SECRET_KEY: must be authentik's secret key, and is empty");
+        }
     }
 
     #[test]

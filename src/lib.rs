@@ -36,4 +36,4 @@ mod throttle;
 pub mod views;
 
 /// What fuzz targets look at of credentials.
-pub use auth::{Rejection, Site, bearer, check_csrf, cookie, session_key};
+pub use auth::{bearer, cookie::cookie, csrf, signed::session_key};

@@ -1,7 +1,8 @@
 //! What a browser sends with a session: cookies, and a token against forged requests.
 
 use ak_stages::config::SecretKey;
-use ak_stages::{Rejection, Site, check_csrf, cookie, session_key};
+use ak_stages::csrf::{self, Rejection, Site};
+use ak_stages::{cookie, session_key};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -62,7 +63,7 @@ fn is_a_session_key(claims: &[u8]) {
 
 /// A request: a byte that picks the method and the scheme, then lines with the cookie's token, the header's, `Origin`,
 /// `Referer` and the host. A line that is empty stands for a header that isn't there.
-pub fn csrf(input: &[u8]) {
+pub fn forgeries(input: &[u8]) {
     let [how, rest @ ..] = input else { return };
     masks_are_taken_off(rest);
     let mut lines = rest.split(|byte| *byte == b'\n').map(|line| HeaderValue::from_bytes(line).ok());
@@ -84,11 +85,11 @@ pub fn csrf(input: &[u8]) {
         headers.extend(value.clone().map(|value| (name, value)));
     }
     for safe in ["GET", "HEAD", "OPTIONS", "TRACE"] {
-        assert_eq!(check_csrf(safe, &headers, &site), Ok(()));
+        assert_eq!(csrf::check(safe, &headers, &site), Ok(()));
     }
     let method = ["POST", "PUT", "PATCH", "DELETE"][usize::from(how >> 1) % 4];
-    let judged = check_csrf(method, &headers, &site);
-    assert_eq!(check_csrf("POST", &headers, &site), judged, "such methods are alike");
+    let judged = csrf::check(method, &headers, &site);
+    assert_eq!(csrf::check("POST", &headers, &site), judged, "such methods are alike");
     let told = judged.as_ref().err().map(ToString::to_string).unwrap_or_default();
     assert!(judged.is_ok() || told.ends_with('.'), "{told}");
     let scheme = if is_secure { "https" } else { "http" };
@@ -116,7 +117,7 @@ fn masks_are_taken_off(bytes: &[u8]) {
         let sent = HeaderValue::from_bytes(sent).ok()?;
         let headers = [(header::COOKIE, cookie), (HeaderName::from_static("x-authentik-csrf"), sent)];
         let site = Site { is_secure: false, host: String::new() };
-        Some(check_csrf("POST", &HeaderMap::from_iter(headers), &site))
+        Some(csrf::check("POST", &HeaderMap::from_iter(headers), &site))
     };
     for (cookie, sent) in [(&token, &masked), (&masked, &token), (&masked, &masked), (&token, &token)] {
         assert_eq!(judge(cookie, sent), Some(Ok(())));

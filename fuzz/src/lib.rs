@@ -22,7 +22,7 @@ use drf::params::{Query, Test, filters, ordering};
 use drf::{Body, json, negotiation, python, search, time};
 use serde_json::Value;
 
-pub use browsers::{cookies, csrf};
+pub use browsers::{cookies, forgeries};
 
 /// Entries that a nested list may have.
 const MAX_NESTED: usize = 8;

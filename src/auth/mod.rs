@@ -1,12 +1,12 @@
 //! Who asks: credentials become a [`Caller`]; an API token does with one statement.
 
-mod cookie;
-mod csrf;
+pub mod cookie;
+pub mod csrf;
 mod found_by;
 mod giving;
 pub mod rbac;
-mod session;
-mod signed;
+pub mod session;
+pub mod signed;
 mod tenant;
 
 use std::collections::HashSet;
@@ -22,12 +22,9 @@ use crate::error::ApiError;
 use crate::telemetry::{self, Refusal};
 use found_by::FoundBy;
 
-pub use cookie::cookie;
-pub use csrf::{Rejection, Site, check as check_csrf};
 pub use giving::{ENABLE_SUPERUSER, Gift, Lack};
 pub use rbac::Scope;
-pub use session::{Request, SessionCookie, are_there as sessions_are_there};
-pub use signed::session_key;
+pub use session::SessionCookie;
 pub use tenant::Tenant;
 
 /// What the statements here read.

@@ -7,7 +7,7 @@ use anyhow::bail;
 use sqlx::PgConnection;
 
 use super::stdout::print;
-use crate::auth;
+use crate::auth::session;
 use crate::config::Settings;
 use crate::db::extensions::{self, Extensions};
 use crate::db::{Database, Layout, Needs, Server, grants};
@@ -83,7 +83,7 @@ async fn describe(
 
 /// Whether sessions of authentik's web interface are taken.
 fn sessions(layout: &Layout, settings: &Settings) -> &'static str {
-    match (&settings.secret_key, auth::sessions_are_there(layout)) {
+    match (&settings.secret_key, session::are_there(layout)) {
         (None, _) => "not taken: AUTHENTIK_SECRET_KEY is not set",
         (Some(_), false) => "not taken: there are none that this role may read",
         (Some(_), true) => "taken",

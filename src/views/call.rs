@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Committing, Effects};
 use crate::app::App;
-use crate::auth::{self, Caller, SessionCookie};
+use crate::auth::{self, Caller, SessionCookie, session};
 use crate::authentik::Origin;
 use crate::error::ApiError;
 use crate::telemetry::Refusal;
@@ -83,10 +83,10 @@ impl Call {
             let secret_key = self.app.settings.secret_key.as_ref();
             return auth::authenticate(connection, layout, secret_key, key, host, now).await.map(Some);
         }
-        let Some(session) = &self.session else { return Ok(None) };
+        let Some(cookie) = &self.session else { return Ok(None) };
         let (method, headers, client_ip) = (&self.method, &self.headers, self.origin.client_ip);
-        let request = auth::Request { method, headers, client_ip, host, now };
-        session.authenticate(connection, layout, &request).await
+        let request = session::Request { method, headers, client_ip, host, now };
+        cookie.authenticate(connection, layout, &request).await
     }
 
     /// Whether there are credentials that may be good.

@@ -15,6 +15,7 @@ IMPERSONATES = "This session impersonates another user. ak-stages can't tell who
 FORGOTTEN = 'authentik_session=""; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; SameSite=Lax'
 OUTPOST = "ak-outpost-0aaba44b5367418fb44bbb5dc2a2d1d3"
 OWN = {"X-authentik-CSRF": CSRF}
+REASONS = ["csrf", "expired", "impersonates", "inactive", "intent", "missing", "session", "unknown"]
 
 
 def credentials(lab: Lab, report: Report) -> None:
@@ -78,10 +79,15 @@ def credentials(lab: Lab, report: Report) -> None:
             report.same(f"{name}: Set-Cookie", told, {forgotten})
         me = Client(server.base, SECRET_KEY).get("/core/users/me/").body["user"]["username"]
         report.same("the secret key is the embedded outpost's", me, OUTPOST)
+        logged = {line.get("refused") for line in server.logged(message="request")} - {None}
+        report.same("the log says why somebody isn't let in", sorted(logged), REASONS)
+        text, secrets = server.log.read_text(), (SECRET_KEY, good.key, good.cookie, CSRF, "other scope")
+        report.same("and with what nobody is", [secret for secret in secrets if secret in text], [])
     with lab.serve(database) as server:
         (answer, *_) = ask(server, own, "without")
         report.same("without its secret key no session", [answer.status, answer.body["detail"]], [403, NOBODY])
-        report.check("nor is one spoken of", not {"vary", "set-cookie"} & answer.headers.keys(), answer.headers)
+        spoken = [answer.headers.get("vary"), answer.headers.get("set-cookie")]
+        report.same("nor is one spoken of", spoken, ["accept-encoding", None])
     after = {table: database.rows(f"SELECT * FROM {table} ORDER BY 1") for table in TABLES}
     report.same("authentik's rows are as they were", after, before)
 
