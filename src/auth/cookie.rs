@@ -6,11 +6,11 @@ use axum::http::{HeaderMap, header};
 pub fn cookie(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     let pairs =
         headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-    let named = pairs.filter_map(|pair| {
+    let mut named = pairs.filter_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         (pair[..equals].trim_ascii() == name.as_bytes()).then(|| pair[equals + 1..].trim_ascii())
     });
-    named.last().map(unquoted)
+    named.next_back().map(unquoted)
 }
 
 /// The value that stands in quotes, in which a backslash is before a quote, a backslash or an octal number.

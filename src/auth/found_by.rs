@@ -6,7 +6,7 @@ use super::{Caller, Tenant};
 use crate::db::{Layout, Need, Sql};
 use crate::error::ApiError;
 
-/// The table of OAuth2's access tokens.
+/// The table of the access tokens of OAuth 2.0.
 pub(super) const ACCESS_TOKENS: &str = "authentik_providers_oauth2_accesstoken";
 /// The table of outposts.
 pub(super) const OUTPOSTS: &str = "authentik_outposts_outpost";
@@ -40,7 +40,7 @@ pub(super) const NEEDS_OF_AUTHENTIKS: &[Need] = &[
 pub(super) enum FoundBy<'a> {
     /// The key of an API token.
     Token(&'a str),
-    /// The text of an access token of OAuth2, whichever form it has.
+    /// The text of an access token of OAuth 2.0, whichever form it has.
     AccessToken(&'a str),
     /// The service account of the outpost that authentik brings along.
     EmbeddedOutpost,

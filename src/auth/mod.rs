@@ -103,8 +103,9 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
 }
 
-/// Find the caller by what stands behind `Bearer`: an API token's key, an access token of OAuth2, or `secret_key` itself,
-/// which is the embedded outpost's. An API token takes one statement; others are only looked for where none has this key.
+/// Find the caller by what stands behind `Bearer`: an API token's key, an access token of OAuth 2.0, or `secret_key`
+/// itself, which is the embedded outpost's. An API token takes one statement; the others are only looked for where none
+/// has this key.
 ///
 /// # Errors
 /// [`ApiError::AuthenticationFailed`] for an unknown or expired key, another intent, an inactive user.

@@ -110,11 +110,6 @@ impl SessionCookie {
         }
     }
 
-    fn came_to(&self, found: Found) -> Result<Option<Caller>, ApiError> {
-        self.found.set(found).ok();
-        Ok(None)
-    }
-
     /// Whether the request was sent with https.
     pub fn is_secure(&self) -> bool {
         self.site.is_secure
@@ -132,15 +127,15 @@ impl SessionCookie {
     ) -> Result<Option<Caller>, ApiError> {
         let Some(key) = &self.key else { return Ok(None) };
         let Some(row) = look_up(connection, key, request).await? else {
-            return self.came_to(Found::Nothing);
+            return Ok(self.nobody(Found::Nothing));
         };
         let Some(user) = row.user_id else {
-            return self.came_to(Found::Nobody);
+            return Ok(self.nobody(Found::Nobody));
         };
         row.judge()?;
         let caller = FoundBy::Id(user).find(connection, layout, request.host).await?;
         let Some(caller) = caller.filter(|caller| caller.is_active) else {
-            return self.came_to(Found::Inactive);
+            return Ok(self.nobody(Found::Inactive));
         };
         self.found.set(Found::User).ok();
         csrf::check(request.method, request.headers, &self.site).map_err(|rejection| {
@@ -148,6 +143,11 @@ impl SessionCookie {
             ApiError::CsrfFailed(rejection.to_string())
         })?;
         Ok(Some(caller))
+    }
+
+    fn nobody(&self, found: Found) -> Option<Caller> {
+        self.found.set(found).ok();
+        None
     }
 }
 

@@ -1,9 +1,9 @@
 //! Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
 //!
-//! Anybody can send those headers, so they count only as far as those who add to it are known: proxies in the networks of
-//! `AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS`. Of `X-Forwarded-For` each of them appends the address that it was called from, so the list is read
-//! from its end, and the last address that isn't such a proxy's own is the client's. authentik takes the first one,
-//! which a client can make up where a proxy appends.
+//! Anybody can send those headers, so they count only as far as those who write them are known: proxies in the networks of
+//! `AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS`. To `X-Forwarded-For` each of them appends the address that it was called from,
+//! so the list is read from its end, and the last address that isn't such a proxy's own is the client's. authentik takes
+//! the first one, which a client can make up where a proxy appends.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! Whose credentials are taken beside authentik: its sessions, the access tokens of its OAuth2, its secret key. Each of them
+//! Whose credentials are taken beside authentik: its sessions, the access tokens of its OAuth 2.0, its secret key. Each of them
 //! with each kind of request.
 
 use ak_stages::config::SecretKey;

@@ -49,6 +49,7 @@ SECTIONS = [
     load.replicas,
     sessions.credentials,
     sessions.forgeries,
+    sessions.tls,
     sessions.bound,
     sessions.traces,
     sessions.unreadable,

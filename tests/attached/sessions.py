@@ -1,8 +1,13 @@
 """Credentials that only an authentik gives: sessions of its web interface, access tokens of OAuth2, its secret key."""
 
+import http.client
+import json
+import ssl
+import subprocess
+
 from browser import CSRF, IMPERSONATING, SECRET_KEY, WITH_KEY, Browser, Session, access_token, signed
 from client import ADMIN, Client
-from lab import Lab, Server
+from lab import Lab, Server, free_port
 from privileges import AS_ROLE, ROLE, grant
 from report import Report
 
@@ -155,6 +160,35 @@ def forgeries(lab: Lab, report: Report) -> None:
 def foreign(header: str, place: str) -> str:
     """What is said of a page of another site."""
     return f"{header} checking failed - {place} does not match any trusted origins."
+
+
+def tls(lab: Lab, report: Report) -> None:
+    """The same with TLS of the server's own"""
+    database, place, port = lab.fresh(), lab.directory("tls"), free_port()
+    key, certificate = place / "key.pem", place / "certificate.pem"
+    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command = ["openssl", "req", "-x509", *options, "-keyout", key, "-out", certificate]
+    subprocess.run(command, capture_output=True, check=True)
+    settings = {
+        "AUTHENTIK_LISTEN__HTTPS": f"127.0.0.1:{port}", "AUTHENTIK_STAGES__TLS_CERTIFICATE": certificate,
+        "AUTHENTIK_STAGES__TLS_KEY": key,
+    }
+    session = Session().keep(database)
+    headers = OWN | {
+        "Host": "auth.example.com", "Content-Type": "application/json",
+        "Cookie": f"authentik_session={session.cookie}; authentik_csrf={CSRF}",
+    }
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    origin, no_referer = "https://auth.example.com", {"detail": "CSRF Failed: Referer checking failed - no Referer."}
+    with lab.serve(database, **WITH_KEY, **settings):
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=40)
+        for more, status in (({}, 403), ({"Origin": origin}, 201), ({"Referer": f"{origin}/if/admin/"}, 201)):
+            connection.request("POST", f"{Client.prefix}{EMAIL}", json.dumps({"name": f"name {more}"}), headers | more)
+            answer = connection.getresponse()
+            body = json.loads(answer.read())
+            found = [answer.status, body == no_referer]
+            report.same(f"{', '.join(more) or 'neither'}: {status}", found, [status, status == 403])
 
 
 def bound(lab: Lab, report: Report) -> None:
