@@ -35,8 +35,9 @@ pub fn cookies(input: &[u8]) {
     assert_eq!(of_header(&last).as_deref(), Some(&b"last"[..]), "the last one counts");
     let Some(value) = found else { return };
     assert!(value.len() < input.len() && input.contains(&b'='));
-    let quoted: String = value.iter().map(|byte| format!("\\{byte:03o}")).collect();
-    let again = of_header(format!("{SESSION}=\"{quoted}\"").as_bytes());
+    let octal = |byte: &u8| [b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)];
+    let quoted: Vec<u8> = value.iter().flat_map(octal).collect();
+    let again = of_header(&[SESSION.as_bytes(), b"=\"", &quoted, b"\""].concat());
     assert_eq!(again, Some(value.clone()), "what was read can be read again");
     assert_eq!(session_key(&value, &SecretKey::new("not theirs".to_owned()), DateTime::UNIX_EPOCH), None);
 }
@@ -98,7 +99,8 @@ pub fn forgeries(input: &[u8]) {
         assert_eq!(!is_own, matches!(judged, Err(Rejection::Origin(_))), "{origin:?}");
     }
     if judged.is_ok() {
-        let both = [token, sent].map(|token| token.is_some_and(|token| matches!(token.len(), 32 | 64)));
+        let both = [ak_stages::cookie(&headers, "authentik_csrf"), sent.map(|sent| sent.as_bytes().to_vec())];
+        let both = both.map(|token| token.is_some_and(|token| matches!(token.len(), 32 | 64)));
         assert_eq!(both, [true, true]);
         let is_told = origin.is_some() || referer.is_some();
         assert!(is_told || !is_secure, "with https it is told where it comes from");

@@ -279,7 +279,7 @@ async fn a_bearer_token_costs_no_statement_more() {
 async fn the_rate_of_strangers_counts_no_session_of_a_user() {
     let mut sessions = Vec::new();
     let app = TestApp::beside_authentik_with(|settings| {
-        settings.throttle = Rate { requests: 2, period: Duration::from_secs(3600) };
+        settings.throttle = Rate { requests: 2, period: Duration::from_hours(1) };
     })
     .await;
     for user in [Some("plain"), None] {

@@ -16,7 +16,7 @@ pub const SECRET_KEY: &str = "the-secret-key-of-tests";
 /// The user of its embedded outpost.
 pub const OUTPOST: &str = "ak-outpost-0aaba44b5367418fb44bbb5dc2a2d1d3";
 /// The data of a session, as authentik pickles them.
-pub const DATA: &[u8] = b"\x80\x05\x95_\0\0\0\0\0\0\0}\x94(\x8c&authentik/stages/user_login/login_time\
+const DATA: &[u8] = b"\x80\x05\x95_\0\0\0\0\0\0\0}\x94(\x8c&authentik/stages/user_login/login_time\
 \x94\x8c\n2026-03-04\x94\x8c goauthentik.io/user/known_device\x94\x88u.";
 /// The same of somebody who impersonates somebody.
 pub const IMPERSONATING: &[u8] = b"\x80\x05\x95Y\0\0\0\0\0\0\0}\x94(\x8c\x1aauthentik/impersonate/user\

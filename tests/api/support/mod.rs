@@ -18,7 +18,7 @@ mod statements;
 mod token_endpoint;
 mod waiting;
 
-pub use authentik::{AccessToken, DATA, IMPERSONATING, OUTPOST, SECRET_KEY, Session, signed};
+pub use authentik::{AccessToken, IMPERSONATING, OUTPOST, SECRET_KEY, Session, signed};
 pub use client::{Answer, Client, JSON};
 pub use database::{POOL_SIZE, embedded_settings, new_directory};
 pub use declared::{Declared, declared, is_text};
