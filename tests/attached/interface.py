@@ -1,4 +1,4 @@
-"""authentik's admin interface behind nginx, all of our paths sent to ak-stages, and the rest to a stand-in for authentik."""
+"""authentik's admin interface behind nginx: all of our paths go to ak-stages, the rest to a stand-in for authentik."""
 
 from browser import IMPERSONATING, SECRET_KEY, WITH_KEY, Browser, Session
 from client import Answer, Client
@@ -165,8 +165,9 @@ def others(ui: Interface, session: Session, base: str, database: Database, repor
     report.same("the secret key", Client(base, SECRET_KEY).get("/core/users/me/").status, 200)
     forged = Browser(base, ui.cookie).send("POST", "/stages/email/", {"name": "x"}, {"Origin": "http://evil.example"})
     report.same("a page of another site", forged.status, 403)
-    behind = Browser(base, ui.cookie).send("POST", "/stages/email/", {"name": "x"}, SITE | {"X-Forwarded-Proto": "https"})
-    report.same("nginx says how the client came, whatever that says itself", behind.status, 201)
+    made_up = SITE | {"X-Forwarded-Proto": "https"}
+    answer = Browser(base, ui.cookie).send("POST", "/stages/email/", {"name": "x"}, made_up)
+    report.same("nginx says how the client came, whatever that says itself", answer.status, 201)
     impersonating = Session(data=IMPERSONATING).keep(database)
     report.same("a session that impersonates", Browser(base, impersonating.cookie).get("/core/users/me/").status, 403)
     database.execute(f"""
