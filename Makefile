@@ -34,7 +34,7 @@ hostile: cargo ## Send HOSTILE_REQUESTS (100000) that nobody should send
 # See fuzz/README.md. A stable compiler will do: RUSTC_BOOTSTRAP lets it instrument the program.
 fuzz: cargo ## Fuzz what reads a client's bytes, each target for FUZZ_SECONDS (60)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
-	for target in $(or $(FUZZ_TARGETS),body query duration date bearer); do \
+	for target in $(or $(FUZZ_TARGETS),body query duration date bearer cookie csrf); do \
 		(cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- \
 			-max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=2 -max_len=16384 -verbosity=0 -print_final_stats=1) || exit 1; \
 	done

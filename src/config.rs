@@ -2,6 +2,7 @@
 
 mod mail;
 mod postgresql;
+mod secret_key;
 mod smtp;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use crate::db::{self, Limits, Location, Needs};
 use crate::telemetry::LogFormat;
 
 pub use mail::{Locale, MailSettings, PublicUrl};
+pub use secret_key::SecretKey;
 pub use smtp::{Encryption, Hosts, Login, SmtpServer, TokenClient};
 
 /// One setting.
@@ -98,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS",
         "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fe80::/10,::1/128",
-        "networks of the proxies whose `X-Forwarded-For` is believed",
+        "networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed",
     ),
     setting(
         "AUTHENTIK_LISTEN__METRICS",
@@ -127,6 +129,12 @@ pub const SETTINGS: &[Setting] = &[
         "key of the first API token, made at the first start; unset, one is generated and printed",
     ),
     setting("AUTHENTIK_BOOTSTRAP_EMAIL", "root@localhost", "email address of the first user, `akadmin`"),
+    setting(
+        "AUTHENTIK_SECRET_KEY",
+        "",
+        "authentik's own, on its database: its web interface's sessions are taken, and the key itself as a token; unset, \
+         they aren't",
+    ),
     setting(
         "AUTHENTIK_EMAIL__TEMPLATE_DIR",
         "/templates",
@@ -381,6 +389,8 @@ pub struct Settings {
     pub log_level: tracing::Level,
     /// The first user of our own database.
     pub first_user: FirstUser,
+    /// What authentik signs sessions with, if they are taken.
+    pub secret_key: Option<SecretKey>,
     /// Custom email templates.
     pub template_dir: PathBuf,
     /// What `flow_set` in a request does.
@@ -493,6 +503,7 @@ impl Settings {
                 token: source.given("AUTHENTIK_BOOTSTRAP_TOKEN")?,
                 email: source.text("AUTHENTIK_BOOTSTRAP_EMAIL")?,
             },
+            secret_key: secret_key(&source)?,
             template_dir: source.text("AUTHENTIK_EMAIL__TEMPLATE_DIR")?.into(),
             flow_set: source.parse("AUTHENTIK_STAGES__FLOW_SET", "apply or ignore", |text| match text {
                 "apply" => Some(FlowSetMode::Apply),
@@ -584,6 +595,14 @@ fn collector(text: &str) -> Option<Option<String>> {
         "" => Some(None),
         url => (url.starts_with("http://") && !url.contains('@')).then(|| Some(url.to_owned())),
     }
+}
+
+/// A key that is empty, as a file or another variable may be, would let anybody sign.
+fn secret_key(source: &Source<'_>) -> anyhow::Result<Option<SecretKey>> {
+    let name = "AUTHENTIK_SECRET_KEY";
+    let text = source.given(name)?;
+    anyhow::ensure!(text.as_deref() != Some(""), "{name}: must be authentik's secret key, and is empty");
+    Ok(text.map(SecretKey::new))
 }
 
 fn secure(source: &Source<'_>) -> anyhow::Result<Option<Secure>> {
@@ -712,6 +731,17 @@ mod tests {
         let error = read(&[(name, value)]).err().unwrap().to_string();
         assert!(error.starts_with(&format!("{name}: must be ")), "{error}");
         assert!(!error.contains(value) && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn the_secret_key_is_not_empty() {
+        let key = |pairs: &[(&str, &str)]| read(pairs).map(|settings| settings.secret_key.is_some());
+        assert!(!key(&[]).unwrap() && !key(&[("AUTHENTIK_SECRET_KEY", "")]).unwrap());
+        assert!(key(&[("AUTHENTIK_SECRET_KEY", "env://OTHER"), ("OTHER", "a key")]).unwrap());
+        for empty in ["env://OTHER", "file:///dev/null"] {
+            let error = key(&[("AUTHENTIK_SECRET_KEY", empty), ("OTHER", "")]).err().unwrap().to_string();
+            assert_eq!(error, "AUTHENTIK_SECRET_KEY: must be authentik's secret key, and is empty");
+        }
     }
 
     #[test]

@@ -24,6 +24,12 @@ pub enum ApiError {
     /// 403, credentials are wrong. authentik never answers 401: its first authenticator names no scheme.
     #[error("authentication failed")]
     AuthenticationFailed,
+    /// 403, another site may have made a browser send this; with what is wrong.
+    #[error("CSRF failed")]
+    CsrfFailed(String),
+    /// 403, a session that isn't taken here, with the sentence that says why.
+    #[error("session refused")]
+    SessionRefused(&'static str),
     /// 403
     #[error("permission denied")]
     PermissionDenied,

@@ -37,5 +37,5 @@ mod telemetry;
 mod throttle;
 pub mod views;
 
-/// What a fuzz target looks at of credentials.
-pub use auth::bearer;
+/// What fuzz targets look at of credentials.
+pub use auth::{bearer, cookie::cookie, csrf, signed::session_key};

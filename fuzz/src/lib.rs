@@ -5,6 +5,8 @@
 //! nothing panics: what is accepted can be printed and is then read as the same; what isn't is told in Django REST
 //! framework's shape. That it doesn't take long is for the caller to see to (`-timeout`).
 
+mod browsers;
+
 use ak_stages::contract::Release;
 use ak_stages::contract::duration::parse_timedelta;
 use ak_stages::resources::{self, Visitor};
@@ -19,6 +21,8 @@ use drf::page::{PageRequest, PageSizes};
 use drf::params::{Query, Test, filters, ordering};
 use drf::{Body, json, negotiation, python, search, time};
 use serde_json::Value;
+
+pub use browsers::{cookies, forgeries};
 
 /// Entries that a nested list may have.
 const MAX_NESTED: usize = 8;

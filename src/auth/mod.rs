@@ -1,7 +1,12 @@
-//! Who asks: a bearer token becomes a [`Caller`] with one statement.
+//! Who asks: credentials become a [`Caller`]; an API token does with one statement.
 
+pub mod cookie;
+pub mod csrf;
+mod found_by;
 mod giving;
 pub mod rbac;
+pub mod session;
+pub mod signed;
 mod tenant;
 
 use std::collections::HashSet;
@@ -11,33 +16,22 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::db::{Layout, Need, Sql};
+use crate::config::SecretKey;
+use crate::db::{Layout, Need};
 use crate::error::ApiError;
 use crate::telemetry::{self, Refusal};
+use found_by::FoundBy;
 
 pub use giving::{ENABLE_SUPERUSER, Gift, Lack};
 pub use rbac::Scope;
+pub use session::SessionCookie;
 pub use tenant::Tenant;
 
 /// What the statements here read.
-pub const NEEDS: [&[Need]; 3] = [CALLER, rbac::NEEDS, tenant::NEEDS];
+pub const NEEDS: [&[Need]; 5] =
+    [found_by::NEEDS, found_by::NEEDS_OF_AUTHENTIKS, rbac::NEEDS, session::NEEDS, tenant::NEEDS];
 
-/// What [`authenticate`] reads of tokens, users, groups and roles.
-const CALLER: &[Need] = &[
-    Need::read(
-        "authentik_core_token",
-        "key text, intent text, user_id integer, expiring boolean, expires timestamptz",
-    ),
-    Need::read("authentik_core_user", "id integer, username text, email text, type text, is_active boolean"),
-    Need::read("{user_groups}", "user_id integer, group_id uuid"),
-    Need::read("authentik_core_group", "group_uuid uuid, is_superuser boolean"),
-    Need::read("authentik_core_groupparentage", "child_id uuid, parent_id uuid"),
-    Need::read("authentik_core_group_roles", "group_id uuid, role_id uuid"),
-    Need::read("authentik_core_user_roles", "user_id integer, role_id uuid"),
-    Need::read("guardian_rolemodelpermission", "permission_id integer, role_id uuid"),
-];
-
-/// An active user with a valid API token.
+/// An active user with valid credentials.
 #[derive(Debug, Clone, FromRow)]
 pub struct Caller {
     /// `authentik_core_user.id`
@@ -60,7 +54,7 @@ pub struct Caller {
     /// What the installation's administrators set.
     #[sqlx(flatten)]
     pub tenant: Tenant,
-    /// Whether the token is for the API.
+    /// Whether the credentials are for the API.
     is_for_api: bool,
     is_active: bool,
     /// When the token ends, if it does.
@@ -73,6 +67,12 @@ impl Caller {
     /// Whether the token is still valid.
     pub fn is_valid(&self, now: DateTime<Utc>) -> bool {
         self.token_expires.is_none_or(|expires| expires > now)
+    }
+
+    /// With the permissions where they are looked up.
+    fn indexed(mut self) -> Self {
+        self.granted = std::mem::take(&mut self.permissions).into_iter().collect();
+        self
     }
 
     /// Whether the holder of the key may ask.
@@ -103,24 +103,29 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
 }
 
-/// Find the caller by a token's key.
+/// Find the caller by what stands behind `Bearer`: an API token's key, an access token of OAuth 2.0, or `secret_key`
+/// itself, which is the embedded outpost's. An API token takes one statement; the others are only looked for where none
+/// has this key.
 ///
 /// # Errors
 /// [`ApiError::AuthenticationFailed`] for an unknown or expired key, another intent, an inactive user.
 pub async fn authenticate(
     connection: &mut PgConnection,
     layout: &Layout,
+    secret_key: Option<&SecretKey>,
     key: &str,
     host: &str,
     now: DateTime<Utc>,
 ) -> Result<Caller, ApiError> {
-    if key.contains('\0') {
-        telemetry::refused(Refusal::Unknown);
-        return Err(ApiError::AuthenticationFailed);
-    }
-    let caller = find(connection, layout, host, &Who::Holds(key)).await?;
-    let judged = caller.ok_or(Refusal::Unknown).and_then(|caller| caller.judged(now));
-    judged.map_err(|refusal| {
+    let found = if key.contains('\0') {
+        None // PostgreSQL has no NUL
+    } else {
+        match FoundBy::Token(key).find(connection, layout, host).await? {
+            None => of_authentiks(connection, layout, secret_key, key, host).await?,
+            found => found,
+        }
+    };
+    found.ok_or(Refusal::Unknown).and_then(|caller| caller.judged(now)).map_err(|refusal| {
         telemetry::refused(refusal);
         ApiError::AuthenticationFailed
     })
@@ -135,68 +140,29 @@ pub async fn of_user(
     layout: &Layout,
     username: &str,
 ) -> Result<Option<Caller>, ApiError> {
-    let caller = find(connection, layout, "", &Who::IsCalled(username)).await?;
+    let caller = FoundBy::Username(username).find(connection, layout, "").await?;
     Ok(caller.filter(|caller| caller.is_active))
 }
 
-/// By what somebody is found.
-enum Who<'a> {
-    /// The key of a token.
-    Holds(&'a str),
-    /// The login name.
-    IsCalled(&'a str),
-}
-
-/// A user with all rights that come with groups and roles.
-async fn find(
+/// The caller by credentials that only an authentik gives, where its tables for them are.
+async fn of_authentiks(
     connection: &mut PgConnection,
     layout: &Layout,
+    secret_key: Option<&SecretKey>,
+    key: &str,
     host: &str,
-    who: &Who<'_>,
 ) -> Result<Option<Caller>, ApiError> {
-    let (tenant_columns, tenant_joins) = Tenant::sql(layout);
-    let mut query = Sql::new("WITH RECURSIVE host (name) AS (SELECT ");
-    query.bind(host).push("), caller AS (SELECT u.id, u.username, u.email, u.type, u.is_active, ");
-    match who {
-        Who::Holds(key) => query
-            .push(
-                "k.intent = 'api' AS is_for_api, CASE WHEN k.expiring THEN k.expires END AS token_expires, \
-                 pg_current_snapshot()::text AS snapshot \
-                 FROM authentik_core_token k JOIN authentik_core_user u ON u.id = k.user_id WHERE k.key = ",
-            )
-            .bind(*key),
-        Who::IsCalled(username) => query
-            .push(
-                "TRUE AS is_for_api, NULL::timestamptz AS token_expires, \
-                 pg_current_snapshot()::text AS snapshot FROM authentik_core_user u WHERE u.username = ",
-            )
-            .bind(*username),
-    };
-    query.push(
-        "), groups (id) AS (\
-           SELECT m.group_id FROM caller JOIN ",
-    );
-    query.push(layout.user_groups()).push(
-        " m ON m.user_id = caller.id UNION \
-           SELECT a.parent_id FROM groups JOIN authentik_core_groupparentage a ON a.child_id = groups.id\
-         ), roles (id) AS (\
-           SELECT r.role_id FROM caller JOIN authentik_core_user_roles r ON r.user_id = caller.id UNION \
-           SELECT r.role_id FROM groups JOIN authentik_core_group_roles r ON r.group_id = groups.id\
-         ) SELECT caller.*, \
-           EXISTS (SELECT 1 FROM groups JOIN authentik_core_group g ON g.group_uuid = groups.id WHERE g.is_superuser) \
-             AS superuser, \
-           ARRAY(SELECT id FROM roles) AS roles, \
-           ARRAY(SELECT c.app_label || '.' || p.codename FROM roles \
-             JOIN guardian_rolemodelpermission m ON m.role_id = roles.id \
-             JOIN auth_permission p ON p.id = m.permission_id \
-             JOIN django_content_type c ON c.id = p.content_type_id) AS permissions",
-    );
-    query.push(tenant_columns).push(" FROM caller").push(tenant_joins);
-    let caller: Option<Caller> = query.build_query_as().fetch_optional(connection).await?;
-    Ok(caller.map(|mut caller| {
-        caller.granted = std::mem::take(&mut caller.permissions).into_iter().collect();
-        caller
-    }))
+    if layout.reads(found_by::ACCESS_TOKENS) {
+        let found = FoundBy::AccessToken(key).find(connection, layout, host).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    let is_secret_key = secret_key.is_some_and(|secret_key| secret_key.is(key));
+    if is_secret_key && layout.reads(found_by::OUTPOSTS) {
+        return FoundBy::EmbeddedOutpost.find(connection, layout, host).await;
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

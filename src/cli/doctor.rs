@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use tokio::time::timeout;
 
 use super::stdout::print;
+use crate::auth::session;
 use crate::config::Settings;
 use crate::db::extensions::{self, Extensions};
 use crate::db::replicas::Figures;
@@ -79,9 +80,19 @@ async fn describe(
     writeln!(report, "mode        {mode}")?;
     writeln!(report, "database    {name} as {role}, PostgreSQL {server} (backend {pid})")?;
     writeln!(report, "schema      {tables}")?;
+    writeln!(report, "sessions    {}", sessions(layout, settings))?;
     writeln!(report, "mail        {}", mail(connection, settings).await?)?;
     writeln!(report, "latency     {} µs for one statement", latency(connection).await?.as_micros())?;
     Ok(report)
+}
+
+/// Whether sessions of authentik's web interface are taken.
+fn sessions(layout: &Layout, settings: &Settings) -> &'static str {
+    match (&settings.secret_key, session::are_there(layout)) {
+        (None, _) => "not taken: AUTHENTIK_SECRET_KEY is not set",
+        (Some(_), false) => "not taken: there are none that this role may read",
+        (Some(_), true) => "taken",
+    }
 }
 
 /// Whether mail can be sent, and what is wrong with the templates of the directory.

@@ -82,6 +82,15 @@ pub const INTERNAL: &str = "Internal Server Error";
 pub const OVERLOADED: &str = "The server is overloaded. Try again.";
 /// An unknown or expired token, or one of an inactive user.
 pub const INVALID_TOKEN: &str = "Token invalid/expired";
+/// A session of somebody who impersonates somebody else.
+pub const SESSION_IMPERSONATES: &str =
+    "This session impersonates another user. ak-stages can't tell whom, so it doesn't take it.";
+/// A session with data that aren't as authentik writes them.
+pub const SESSION_NOT_UNDERSTOOD: &str =
+    "ak-stages can't read the data of this session, so it doesn't take it.";
+/// A session that may be bound to the address that it was last used from.
+pub const SESSION_ELSEWHERE: &str =
+    "This session was last used from another network address, and sessions are bound to theirs.";
 /// A mail to nobody; under the key `error`, as the next.
 pub const NO_ADDRESSES: &str = "No email addresses provided";
 /// A mail about an invitation that leads nowhere.

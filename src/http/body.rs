@@ -32,8 +32,7 @@ pub async fn read(call: &mut Call, body: Body) -> Result<(), ApiError> {
     if body.is_end_stream() {
         return Ok(());
     }
-    let may_be_asked_for =
-        matches!(call.method.as_str(), "POST" | "PUT" | "PATCH") && call.bearer().is_some();
+    let may_be_asked_for = matches!(call.method.as_str(), "POST" | "PUT" | "PATCH") && call.has_credentials();
     let stall = call.app.settings.stall;
     let mut body = Reading { body, stall, deadline: call.deadline, more_by: None, counted: 0, total: 0 };
     if !may_be_asked_for {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, Extension};
 use axum::serve::Listener;
+use hyper::Request;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,6 +26,7 @@ use tower::Layer;
 use super::door::Door;
 use super::stream::{Counts, Looked, Progress, Stream, Untaken};
 use super::tls::{self, Tls};
+use super::trusted_proxies::Https;
 use crate::telemetry::metrics::{self, Limit};
 
 /// How long a connection may be without the whole head of a request: at its begin, between two requests, and within a
@@ -86,6 +88,8 @@ struct Connection {
     protocols: Protocols,
     router: Router,
     peer: SocketAddr,
+    /// Whether it has TLS.
+    is_secure: bool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -130,7 +134,8 @@ impl Connections {
             stream.set_nodelay(true).ok();
             while self.open.try_join_next().is_some() {}
             let (protocols, router) = (self.protocols.clone(), self.router.clone());
-            let connection = Connection { protocols, router, peer, stopping: self.stopping.subscribe() };
+            let (stopping, is_secure) = (self.stopping.subscribe(), tls.is_some());
+            let connection = Connection { protocols, router, peer, is_secure, stopping };
             // Two tasks, for one takes as much room as the largest future in it.
             match tls {
                 None => self.open.spawn(async move {
@@ -165,6 +170,14 @@ async fn next(
     }
 }
 
+/// A request, with how it came.
+fn arrived<B>(mut request: Request<B>, is_secure: bool) -> Request<B> {
+    if is_secure {
+        request.extensions_mut().insert(Https);
+    }
+    request
+}
+
 impl Connection {
     /// Serve it with TLS, in whichever version of HTTP the client asks for.
     async fn secure(mut self, stream: TcpStream, tls: TlsAcceptor) {
@@ -185,8 +198,9 @@ impl Connection {
         let counts = Arc::new(Counts::default());
         let service =
             TowerToHyperService::new(Extension(ConnectInfo::<SocketAddr>(self.peer)).layer(self.router));
+        let is_secure = self.is_secure;
         let counted = service_fn(|request| {
-            let (running, answer) = (counts.request(), service.call(request));
+            let (running, answer) = (counts.request(), service.call(arrived(request, is_secure)));
             async move {
                 let answer = answer.await;
                 drop(running);
@@ -213,9 +227,9 @@ impl Connection {
         let counts = Arc::new(Counts::default());
         let service =
             TowerToHyperService::new(Extension(ConnectInfo::<SocketAddr>(self.peer)).layer(self.router));
-        let of_answers = Arc::clone(&counts);
+        let (of_answers, is_secure) = (Arc::clone(&counts), self.is_secure);
         let counted = service_fn(move |request| {
-            let (running, answer) = (of_answers.request(), service.call(request));
+            let (running, answer) = (of_answers.request(), service.call(arrived(request, is_secure)));
             let counts = Arc::clone(&of_answers);
             async move {
                 let answer = answer.await;

@@ -35,6 +35,8 @@ impl IntoResponse for ApiError {
             Self::Parse(reason) => detail(StatusCode::BAD_REQUEST, &messages::parse_error(&reason)),
             Self::NotAuthenticated => detail(StatusCode::FORBIDDEN, messages::NOT_AUTHENTICATED),
             Self::AuthenticationFailed => detail(StatusCode::FORBIDDEN, sentences::INVALID_TOKEN),
+            Self::CsrfFailed(reason) => detail(StatusCode::FORBIDDEN, &messages::csrf_failed(&reason)),
+            Self::SessionRefused(sentence) => detail(StatusCode::FORBIDDEN, sentence),
             Self::PermissionDenied => detail(StatusCode::FORBIDDEN, messages::PERMISSION_DENIED),
             Self::NotFound(sentence) => detail(StatusCode::NOT_FOUND, &sentence),
             Self::NoRoute => {

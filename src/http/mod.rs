@@ -10,6 +10,7 @@ mod health;
 mod metrics;
 mod receive;
 mod router;
+mod sessions;
 mod stream;
 mod tls;
 mod trusted_proxies;

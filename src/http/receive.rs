@@ -1,6 +1,7 @@
 //! A request as it comes in: taken apart for the views, within bounds of size and time.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, RawPathParams};
@@ -10,7 +11,10 @@ use drf::params::Query;
 use tokio::time::Instant;
 
 use super::router::RequestId;
+use super::trusted_proxies::Https;
 use crate::app::App;
+use crate::auth::csrf::Site;
+use crate::auth::{self, SessionCookie, session};
 use crate::authentik::Origin;
 use crate::contract::paths;
 use crate::db::time_limit::TIME_LIMIT;
@@ -35,6 +39,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
     let query = Query::parse(parts.uri.query());
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let origin = origin(&parts, &query);
+    let session = session_cookie(&app, &parts).map(Arc::new);
     let mut call = Call {
         app,
         method: parts.method.to_string(),
@@ -43,6 +48,7 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
         query,
         target,
         headers: parts.headers,
+        session,
         body: Ok(Bytes::new()),
         room: None,
         committing: Committing::default(),
@@ -53,26 +59,40 @@ pub async fn receive(app: App, request: Request<Body>) -> Result<Call, ApiError>
     Ok(call)
 }
 
+/// The cookie that names a session, where sessions are taken. A bearer token goes before it, whether it is good or not.
+fn session_cookie(app: &App, parts: &Parts) -> Option<SessionCookie> {
+    let secret_key = app.settings.secret_key.as_ref()?;
+    if !session::are_there(&app.database.layout) || auth::bearer(&parts.headers).is_some() {
+        return None;
+    }
+    let is_secure = parts.extensions.get::<Https>().is_some();
+    let site = Site { is_secure, host: host(parts).to_owned() };
+    SessionCookie::of(&parts.headers, site, secret_key, app.clock.now())
+}
+
 /// Where a request came from.
 fn origin(parts: &Parts, query: &Query) -> Origin {
-    // The router has cut the API's prefix off.
-    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
     Origin {
         method: parts.method.to_string(),
-        path: Origin::decoded_path(uri.path()),
+        path: Origin::decoded_path(uri(parts).path()),
         args: Origin::masked_args(query),
         user_agent: text(&parts.headers, header::USER_AGENT).to_owned(),
         request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
         client_ip: client_ip(parts),
-        host: Origin::host_name(host(&parts.headers, uri)),
+        host: Origin::host_name(host(parts)),
     }
 }
 
+/// The target as it was sent: the router has cut the API's prefix off.
+fn uri(parts: &Parts) -> &Uri {
+    parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
+}
+
 /// The host that was asked: HTTP/2 has it in the target.
-fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
-    match uri.authority() {
-        Some(authority) if !headers.contains_key(header::HOST) => authority.as_str(),
-        _ => text(headers, header::HOST),
+fn host(parts: &Parts) -> &str {
+    match uri(parts).authority() {
+        Some(authority) if !parts.headers.contains_key(header::HOST) => authority.as_str(),
+        _ => text(&parts.headers, header::HOST),
     }
 }
 

@@ -17,7 +17,7 @@ use tower_http::compression::CompressionLayer;
 
 use super::conditional::Conditions;
 use super::receive::receive;
-use super::{browser, health, trusted_proxies, unread};
+use super::{browser, health, sessions, trusted_proxies, unread};
 use crate::app::App;
 use crate::config::Rate;
 use crate::contract::{API_PREFIX, paths};
@@ -106,12 +106,17 @@ async fn respond(
     request: Request<Body>,
 ) -> Response {
     let answers = Arc::clone(&app.answers);
+    let takes_sessions = app.settings.secret_key.is_some();
+    let mut session = None;
     let answered = async {
         let version = request.version();
         let call = receive(app, request).await?;
+        session.clone_from(&call.session);
         let anonymous = call.bearer().is_none().then_some(call.origin.client_ip);
         let answer = (endpoint.serve)(call).await?;
-        if let Some(client) = anonymous {
+        if let Some(client) =
+            anonymous.filter(|_| !session.as_ref().is_some_and(|session| session.is_of_user()))
+        {
             // authentik's `AnonRateThrottle`. It comes behind the permission, so it counts what is public.
             throttle.count(&client).map_err(|seconds| {
                 metrics::turned_away(Limit::Rate);
@@ -127,6 +132,9 @@ async fn respond(
     };
     if let Ok(allow) = HeaderValue::from_str(&endpoint.allow) {
         response.headers_mut().insert(header::ALLOW, allow);
+    }
+    if takes_sessions {
+        sessions::mark(response.headers_mut(), session.as_deref());
     }
     response
 }

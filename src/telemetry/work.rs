@@ -79,13 +79,31 @@ pub enum Refusal {
     Expired,
     /// The token is for something else than the API.
     Intent,
-    /// The token's user is inactive.
+    /// The token's or session's user is inactive.
     Inactive,
+    /// The cookie names no session, or one that can't be read.
+    Session,
+    /// The session impersonates somebody.
+    Impersonates,
+    /// The session is bound to another address.
+    Elsewhere,
+    /// Another site may have made the browser send this.
+    Csrf,
 }
 
 impl Refusal {
     /// All there are.
-    pub const ALL: [Self; 5] = [Self::Missing, Self::Unknown, Self::Expired, Self::Intent, Self::Inactive];
+    pub const ALL: [Self; 9] = [
+        Self::Missing,
+        Self::Unknown,
+        Self::Expired,
+        Self::Intent,
+        Self::Inactive,
+        Self::Session,
+        Self::Impersonates,
+        Self::Elsewhere,
+        Self::Csrf,
+    ];
 
     /// As metrics and logs have it.
     pub const fn name(self) -> &'static str {
@@ -95,6 +113,10 @@ impl Refusal {
             Self::Expired => "expired",
             Self::Intent => "intent",
             Self::Inactive => "inactive",
+            Self::Session => "session",
+            Self::Impersonates => "impersonates",
+            Self::Elsewhere => "elsewhere",
+            Self::Csrf => "csrf",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! [`Call`]: a request, taken apart.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use drf::action::Method;
@@ -13,9 +15,10 @@ use tokio::time::Instant;
 
 use super::{Committing, Effects};
 use crate::app::App;
-use crate::auth::{self, Caller};
+use crate::auth::{self, Caller, SessionCookie, session};
 use crate::authentik::Origin;
 use crate::error::ApiError;
+use crate::telemetry::Refusal;
 
 /// The largest request body in bytes; Django's own figure for bodies that it keeps in memory.
 pub const MAX_BODY: usize = 2_621_440;
@@ -37,6 +40,8 @@ pub struct Call {
     pub target: String,
     /// The headers.
     pub headers: HeaderMap,
+    /// The cookie that names a session, where sessions are taken and no bearer token goes before.
+    pub session: Option<Arc<SessionCookie>>,
     /// The body, or why there is none.
     pub body: Result<Bytes, ApiError>,
     /// The room that the body takes, which is given back with it.
@@ -73,14 +78,30 @@ impl Call {
     /// # Errors
     /// 403 for wrong ones.
     pub async fn authenticate(&self, connection: &mut PgConnection) -> Result<Option<Caller>, ApiError> {
-        let Some(key) = self.bearer() else { return Ok(None) };
-        let (layout, now) = (&self.app.database.layout, self.app.clock.now());
-        auth::authenticate(connection, layout, key, &self.origin.host, now).await.map(Some)
+        let (layout, now, host) = (&self.app.database.layout, self.app.clock.now(), &self.origin.host);
+        if let Some(key) = self.bearer() {
+            let secret_key = self.app.settings.secret_key.as_ref();
+            return auth::authenticate(connection, layout, secret_key, key, host, now).await.map(Some);
+        }
+        let Some(cookie) = &self.session else { return Ok(None) };
+        let (method, headers, client_ip) = (&self.method, &self.headers, self.origin.client_ip);
+        let request = session::Request { method, headers, client_ip, host, now };
+        cookie.authenticate(connection, layout, &request).await
+    }
+
+    /// Whether there are credentials that may be good.
+    pub fn has_credentials(&self) -> bool {
+        self.bearer().is_some() || self.session.as_ref().is_some_and(|session| session.is_signed())
     }
 
     /// The key that was sent as credentials.
     pub fn bearer(&self) -> Option<&str> {
         auth::bearer(&self.headers)
+    }
+
+    /// Why whoever asks is nobody.
+    pub fn refusal(&self) -> Refusal {
+        self.session.as_ref().map_or(Refusal::Missing, |session| session.refusal())
     }
 
     /// The body as JSON, as far as these fields look into it; nothing at all counts as `{}`.

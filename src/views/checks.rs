@@ -33,7 +33,10 @@ pub(super) async fn run<R: Resource>(
     recall: Option<&Recall<'_>>,
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
-    let caller = caller.ok_or_else(|| anonymous(route))?;
+    let Some(caller) = caller else {
+        telemetry::refused(call.refusal());
+        return Err(anonymous(route));
+    };
     telemetry::asked_by(caller.id);
     let Some(action) = action else {
         return match call.method.as_str() {

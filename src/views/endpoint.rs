@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::db::volume;
 use crate::error::ApiError;
-use crate::telemetry::{self, Refusal, metrics};
+use crate::telemetry::{self, metrics};
 
 /// The name that the key of an object has in the path of an endpoint.
 pub const KEY: &str = "key";
@@ -79,8 +79,8 @@ pub(super) fn at<R: Resource>(route: Route) -> impl Iterator<Item = &'static Act
 
 async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiError> {
     call.negotiate()?;
-    if call.bearer().is_none() {
-        telemetry::refused(Refusal::Missing);
+    if !call.has_credentials() {
+        telemetry::refused(call.refusal());
         return Err(anonymous(route)); // which takes no connection
     }
     let method = call.action_method();
@@ -277,17 +277,22 @@ async fn read<R: Resource>(
 /// Whether the credentials of a request are good, as far as that can be told now. What is wrong with them is told in its
 /// place, when the request is served.
 pub async fn is_known(call: &Call) -> bool {
-    call.bearer().is_some() && check_credentials(call, false).await.is_ok()
+    call.has_credentials() && check_credentials(call, false).await.is_ok_and(|is_somebody| is_somebody)
 }
 
-/// Whether the credentials of a request are good. `anew` as for [`Transaction::begin`].
-async fn check_credentials(call: &Call, anew: bool) -> Result<(), ApiError> {
+/// Whether the credentials of a request are somebody's. `anew` as for [`Transaction::begin`].
+///
+/// # Errors
+/// 403 for wrong ones.
+async fn check_credentials(call: &Call, anew: bool) -> Result<bool, ApiError> {
     let work = pin!(async {
         let mut transaction = Transaction::begin(&call.app.database, Begins::Never, anew).await?;
-        if let Some(caller) = call.authenticate(transaction.parts().0).await? {
+        let caller = call.authenticate(transaction.parts().0).await?;
+        if let Some(caller) = &caller {
             telemetry::asked_by(caller.id);
         }
-        transaction.commit().await.map(drop)
+        transaction.commit().await?;
+        Ok(caller.is_some())
     });
     in_time(&call.app, sleep_until(call.deadline), work).await
 }
@@ -297,16 +302,19 @@ async fn serve_view(call: Call, view: &'static ApiView) -> Result<Answer, ApiErr
     if declared.permission != Permission::Open {
         call.negotiate()?;
         let needed = declared.permission != Permission::Public;
-        if call.bearer().is_some() {
+        let is_somebody = if call.has_credentials() {
             match check_credentials(&call, false).await {
                 Err(ApiError::Disconnected(_)) => {
                     metrics::retried();
-                    check_credentials(&call, true).await?;
+                    check_credentials(&call, true).await?
                 }
                 done => done?,
             }
-        } else if needed {
-            telemetry::refused(Refusal::Missing);
+        } else {
+            false
+        };
+        if needed && !is_somebody {
+            telemetry::refused(call.refusal());
             return Err(ApiError::NotAuthenticated);
         }
     }

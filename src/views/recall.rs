@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use sqlx::PgConnection;
 
 use super::{Answer, Call};
-use crate::auth::{self, Caller};
+use crate::auth::Caller;
 use crate::db::Proof;
 use crate::db::proof::{Seen, Server};
 use crate::error::ApiError;
@@ -76,7 +76,7 @@ impl<'a> Recall<'a> {
         call: &Call,
         connection: &mut PgConnection,
     ) -> Result<Option<Arc<Caller>>, ApiError> {
-        let Some(bearer) = call.bearer() else { return Ok(None) };
+        let Some(bearer) = call.bearer() else { return self.caller_anew(call, connection).await };
         let known = self.memory.caller(bearer, &call.origin.host, call.app.clock.now());
         let known = known.filter(|known| known.proof.is_of(self.server));
         let Some(known) = known else { return self.caller_anew(call, connection).await };
@@ -101,16 +101,17 @@ impl<'a> Recall<'a> {
         call: &Call,
         connection: &mut PgConnection,
     ) -> Result<Option<Arc<Caller>>, ApiError> {
-        let Some(bearer) = call.bearer() else { return Ok(None) };
-        let (host, now) = (call.origin.host.as_str(), call.app.clock.now());
-        let caller = auth::authenticate(connection, &call.app.database.layout, bearer, host, now).await?;
+        let caller = call.authenticate(connection).await?.map(Arc::new);
+        let (Some(bearer), Some(caller)) = (call.bearer(), &caller) else {
+            return Ok(caller); // A session's user isn't remembered, and nothing that they read is.
+        };
         let proof = Proof::new(self.server, caller.snapshot.clone());
-        let caller = Arc::new(caller);
         self.memory.saw(&proof);
-        self.memory.keep_caller(bearer, host, Proved { proof: proof.clone(), fact: Arc::clone(&caller) });
+        let known = Proved { proof: proof.clone(), fact: Arc::clone(caller) };
+        self.memory.keep_caller(bearer, &call.origin.host, known);
         self.start = Some(proof);
         self.trusting = false;
-        Ok(Some(caller))
+        Ok(Some(Arc::clone(caller)))
     }
 
     /// How many rows a selection has, if that is known. `selection` names it, and what the caller sees of it.

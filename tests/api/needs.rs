@@ -15,12 +15,16 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use crate::support::{TestApp, as_parameter, declared};
 
 /// What is needed of authentik's database alone.
-const AUTHENTIKS: [&str; 7] = [
+const AUTHENTIKS: [&str; 11] = [
     "authentik_brands_brand",
     "authentik_core_authenticatedsession",
+    "authentik_core_session",
     "authentik_events_event",
+    "authentik_outposts_outpost",
+    "authentik_providers_oauth2_accesstoken",
     "authentik_rbac_initialpermissions",
     "authentik_rbac_initialpermissions_permissions",
+    "authentik_stages_user_login_userloginstage",
     "authentik_tenants_tenant",
     "authentik_version_history",
 ];

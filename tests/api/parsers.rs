@@ -132,12 +132,46 @@ fn bearer() -> Bytes {
     .boxed()
 }
 
+fn cookies() -> Bytes {
+    prop_oneof![
+        matching("(other=[a-z\"]{0,3}; ?){0,2}authentik_session *= *\"?([!-~]|\\\\[0-7]{3}|\\\\\"){0,40}\"?(; other=1)?"),
+        matching("[a-z_=; \"\\\\0-7]{0,60}"),
+        matching(
+            "\\{\"sid\": ?(\"[0-9a-z]{0,40}\"|[0-9]{1,12})(, ?\"(exp|nbf|iat|aud|iss)\": ?(-?[0-9]{1,3}|\"a\"|null)){0,2}\\}"
+        ),
+        vec(any::<u8>(), 0..60),
+    ]
+    .boxed()
+}
+
+fn csrf() -> Bytes {
+    let token = || prop_oneof![4 => "[a-zA-Z0-9]{32}", 1 => "[a-zA-Z0-9]{64}", 1 => "[ -~]{0,66}"];
+    let site = || select(vec!["", "example.com", "example.com:8443", "EXAMPLE.com", "[::1]:80"]);
+    let url = || {
+        let scheme = select(vec!["", "http:", "https:", "HTTPS:", "null", "1:"]);
+        (scheme, select(vec!["//", "/", ""]), site(), select(vec!["", "/", "/if/admin/", "?a", "#b"]))
+    };
+    let tokens = prop_oneof![
+        2 => token().prop_map(|token| [token.clone(), token]),
+        1 => (token(), token()).prop_map(|(cookie, sent)| [cookie, sent]),
+    ];
+    let parts = (any::<u8>(), tokens, url(), url(), site());
+    let joined = parts.prop_map(|(how, [cookie, sent], origin, referer, host)| {
+        let [origin, referer] = [origin, referer].map(|(a, b, c, d)| [a, b, c, d].concat());
+        let lines = [&cookie, &sent, &origin, &referer, host].join("\n");
+        [&[how], lines.as_bytes()].concat()
+    });
+    prop_oneof![4 => joined, 1 => vec(any::<u8>(), 0..200)].boxed()
+}
+
 #[rstest]
 #[case::body(body(), fuzzed::body)]
 #[case::query(query(), fuzzed::query)]
 #[case::duration(duration(), fuzzed::duration)]
 #[case::date(date(), fuzzed::date)]
 #[case::bearer(bearer(), fuzzed::bearer)]
+#[case::cookie(cookies(), fuzzed::cookies)]
+#[case::csrf(csrf(), fuzzed::forgeries)]
 fn a_parser_keeps_its_laws(#[case] inputs: Bytes, #[case] law: Law) {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed("a parser").to_le_bytes());
@@ -158,6 +192,8 @@ fn a_parser_keeps_its_laws(#[case] inputs: Bytes, #[case] law: Law) {
 #[case::duration("duration", fuzzed::duration)]
 #[case::date("date", fuzzed::date)]
 #[case::bearer("bearer", fuzzed::bearer)]
+#[case::cookie("cookie", fuzzed::cookies)]
+#[case::csrf("csrf", fuzzed::forgeries)]
 fn what_fuzzing_found_keeps_the_laws(#[case] target: &str, #[case] law: Law) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let inputs: Vec<_> =

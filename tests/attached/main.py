@@ -10,12 +10,14 @@ from pathlib import Path
 import connection
 import contract
 import deletion
+import interface
 import load
 import mail
 import many
 import privileges
 import releases
 import routing
+import sessions
 import traces
 import user_settings
 from lab import laboratory
@@ -45,8 +47,15 @@ SECTIONS = [
     releases.unsound_schemas,
     load.pgbouncer,
     load.replicas,
+    sessions.credentials,
+    sessions.forgeries,
+    sessions.tls,
+    sessions.bound,
+    sessions.traces,
+    sessions.unreadable,
     routing.forwarded,
     routing.proxies,
+    interface.sequences,
 ]
 
 

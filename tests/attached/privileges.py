@@ -2,6 +2,7 @@
 
 import re
 
+from browser import SECRET_KEY, WITH_KEY, Browser, Session, access_token
 from client import TOKENS, Client
 from lab import Database, Lab
 from report import Report
@@ -68,12 +69,15 @@ def one_missing(lab: Lab, report: Report) -> None:
     database = lab.fresh()
     privileges = grant(lab, database)
     database.execute(FIXTURE.format(rounds=len(privileges)))
+    session = Session().keep(database)
+    access_token(database, "an access token")
     failed, unclear, unneeded = [], [], set()
-    with lab.serve(database, **AS_ROLE) as server:
+    with lab.serve(database, **AS_ROLE, **WITH_KEY) as server:
         admin, viewer = server.client(), server.client(TOKENS["viewer"])
+        others = [Browser(server.base, session.cookie), server.client("an access token"), server.client(SECRET_KEY)]
         users = [row["model_name"] for row in admin.get(f"/core/groups/{bound(0)}/used_by/").body]
         report.same("used_by of a group names what joins users, of whom not all is readable", users, ["policybinding"])
-        refused, errors = requests(admin, viewer, 0)
+        refused, errors = requests(admin, viewer, others, 0)
         usual = {detail for _, detail in refused}
         expected = len(usual) == 1 and VIEW in str(usual) and not errors
         report.check(f"with all of them only a group's parents are refused: {'; '.join(usual)}", expected, errors)
@@ -81,7 +85,7 @@ def one_missing(lab: Lab, report: Report) -> None:
         for number, ((name, table), sql) in enumerate(privileges.items(), 1):
             database.execute(f"{back} REVOKE {sql} FROM {ROLE}")
             back = f"GRANT {sql} TO {ROLE};"
-            refused, errors = requests(admin, viewer, number)
+            refused, errors = requests(admin, viewer, others, number)
             failed += [(sql, *error) for error in errors]
             new = [(request, detail) for request, detail in refused if detail not in usual]
             unclear += [(sql, *one) for one in new if f"permission denied for table {table}" not in one[1]]
@@ -130,8 +134,9 @@ def bound(number: int) -> str:
     return f"00000000-0000-4000-8000-{number:012}"
 
 
-def requests(admin: Client, viewer: Client, number: int) -> tuple[list[tuple[str, str]], list]:
-    """Requests that together need every privilege: those that got 403, with the detail, and those that failed."""
+def requests(admin: Client, viewer: Client, others: list[Client], number: int) -> tuple[list[tuple[str, str]], list]:
+    """Requests that together need every privilege: those that got 403, with the detail, and those that failed. `others`
+    have credentials of other kinds."""
     refused, failed = [], []
 
     def ask(method: str, path: str, body: dict | None = None, client: Client = admin):
@@ -178,6 +183,8 @@ def requests(admin: Client, viewer: Client, number: int) -> tuple[list[tuple[str
     ask("POST", "/core/groups/", {"name": f"{name} child", "parents": [parent]})
     for path in ("/stages/all/", "/stages/all/user_settings/", "/core/users/", "/core/users/me/"):
         ask("GET", path)
+    for other in others:
+        ask("GET", "/core/users/me/", client=other)
     ask("GET", "/flows/instances/", client=viewer)
     ask("POST", "/stages/email/", {"name": f"{name} viewer"}, viewer)
     for one in [*objects, f"/core/groups/{parent}/"]:

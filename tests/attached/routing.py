@@ -93,10 +93,10 @@ def proxy(lab: Lab, name: str, directory: Path, command: list, port: int):
         stop(process, signal.SIGTERM)
 
 
-def nginx(lab: Lab, upstreams: dict[str, str]):
+def nginx(lab: Lab, upstreams: dict[str, str], name: str = "nginx.conf"):
     """nginx with the example as its only site."""
-    port, directory = free_port(), lab.directory("nginx")
-    site = example("nginx.conf", {"listen 80;": f"listen 127.0.0.1:{port};", **upstreams})
+    port, directory = free_port(), lab.directory(name)
+    site = example(name, {"listen 80;": f"listen 127.0.0.1:{port};", **upstreams})
     (directory / "site.conf").write_text(site)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = " ".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)

@@ -92,6 +92,10 @@ pub fn throttled(seconds: u64) -> String {
 }
 /// No credentials.
 pub const NOT_AUTHENTICATED: &str = "Authentication credentials were not provided.";
+/// A browser's request that another site may have made it send.
+pub fn csrf_failed(reason: &str) -> String {
+    format!("CSRF Failed: {reason}")
+}
 /// Not allowed.
 pub const PERMISSION_DENIED: &str = "You do not have permission to perform this action.";
 /// Not there, where the kind of object isn't known.

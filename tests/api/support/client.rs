@@ -1,8 +1,11 @@
 //! What somebody sends, and what they get.
 
+use std::net::SocketAddr;
+
 use ak_stages::contract::API_PREFIX;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, header};
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,12 +21,19 @@ pub const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 pub struct Client {
     router: Router,
     authorization: Option<String>,
+    peer: Option<SocketAddr>,
 }
 
 impl Client {
     /// Whoever holds this key, or nobody.
     pub fn new(router: Router, key: Option<&str>) -> Self {
-        Self { router, authorization: key.map(|key| format!("Bearer {key}")) }
+        Self { router, authorization: key.map(|key| format!("Bearer {key}")), peer: None }
+    }
+
+    /// The same through a proxy on this machine, which is trusted.
+    pub fn behind_a_proxy(mut self) -> Self {
+        self.peer = Some(SocketAddr::from(([127, 0, 0, 1], 4711)));
+        self
     }
 
     /// The same, with this `Authorization` header instead of a bearer key.
@@ -73,6 +83,9 @@ impl Client {
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if let Some(peer) = self.peer {
+            request = request.extension(ConnectInfo(peer));
         }
         let request = request.body(body.into()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();

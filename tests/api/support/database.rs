@@ -62,20 +62,35 @@ impl Drop for Lease {
 
 /// A database with our tables and the people of the tests, opened with these settings.
 pub async fn copy_of_template(settings: &Settings) -> (Database, Lease) {
-    let slot = SLOTS.acquire().await.unwrap();
-    let cluster = cluster().await;
-    cluster.drop_discarded().await.unwrap();
-    let options = cluster.create_database(TEMPLATE).await.unwrap();
-    let lease = Lease { name: options.get_database().unwrap().to_owned(), _slot: slot };
+    let (options, lease) = copy().await;
     if settings.release != super::settings().release {
         return (open(options, settings).await.unwrap(), lease);
     }
-    let mut database = cluster.template.clone();
+    let mut database = cluster().await.template.clone();
     let how = db::Options { pool_size: POOL_SIZE, ..options_of(settings) };
     database.requests = Pool::new(options.clone(), &how);
     database.pool =
         db::pool_options(&options_of(settings)).max_connections(POOL_SIZE).connect_lazy_with(options);
     (database, lease)
+}
+
+/// The same with more tables.
+pub async fn copy_with_tables(tables: &'static str, settings: &Settings) -> (Database, Lease) {
+    let (options, lease) = copy().await;
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(tables).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    (open(options, settings).await.unwrap(), lease)
+}
+
+/// A copy of the template that nobody has opened.
+async fn copy() -> (PgConnectOptions, Lease) {
+    let slot = SLOTS.acquire().await.unwrap();
+    let cluster = cluster().await;
+    cluster.drop_discarded().await.unwrap();
+    let options = cluster.create_database(TEMPLATE).await.unwrap();
+    let lease = Lease { name: options.get_database().unwrap().to_owned(), _slot: slot };
+    (options, lease)
 }
 
 /// A database without any table.

@@ -1,5 +1,6 @@
 //! A server of its own for every test, and people who ask it for something.
 
+mod authentik;
 mod client;
 mod contract;
 mod database;
@@ -17,6 +18,7 @@ mod statements;
 mod token_endpoint;
 mod waiting;
 
+pub use authentik::{AccessToken, IMPERSONATING, OUTPOST, SECRET_KEY, Session, signed};
 pub use client::{Answer, Client, JSON};
 pub use database::{POOL_SIZE, embedded_settings, new_directory};
 pub use declared::{Declared, declared, is_text};
@@ -36,7 +38,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ak_stages::app::App;
 use ak_stages::clock::{Clock, Ids};
 use ak_stages::config::Settings;
-use ak_stages::db::Pool;
+use ak_stages::db::{Database, Pool};
 use ak_stages::http;
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -97,6 +99,18 @@ impl TestApp {
         let mut settings = settings();
         change(&mut settings);
         let (database, lease) = database::copy_of_template(&settings).await;
+        Self::on(database, lease, settings, clock)
+    }
+
+    /// A server with other settings, whose database had more tables when it was started.
+    async fn with_tables(tables: &'static str, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings();
+        change(&mut settings);
+        let (database, lease) = database::copy_with_tables(tables, &settings).await;
+        Self::on(database, lease, settings, Clock::Fixed(now()))
+    }
+
+    fn on(database: Database, lease: Lease, settings: Settings, clock: Clock) -> Self {
         let (pool, requests) = (database.pool.clone(), database.requests.clone());
         let app = App::new(database, settings, clock, Ids::Sequential(Arc::default()));
         Self { pool, requests, app, numbers: AtomicUsize::new(1), _lease: lease }
