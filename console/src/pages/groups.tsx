@@ -1,0 +1,35 @@
+import type { Group } from "../api/types";
+import { number } from "../format";
+import { useTitle } from "../hooks";
+import { List, useList } from "../ui/list";
+import { Badge, Head } from "../ui/parts";
+
+export function Groups() {
+    useTitle("Groups");
+    // The keys of members are enough to count them.
+    const list = useList<Group>("/core/groups/", [], { include_users: "false", include_parents: "true" });
+    return (
+        <>
+            <Head title="Groups" />
+            <List
+                one="group"
+                list={list}
+                keyOf={(group) => group.pk}
+                columns={[
+                    { label: "Name", ordering: "name", cell: (group) => group.name },
+                    {
+                        label: "Parents",
+                        cell: (group) =>
+                            group.parents_obj?.map((parent) => parent.name).join(", ") || <span class="quiet">–</span>,
+                    },
+                    {
+                        label: "Rights",
+                        cell: (group) =>
+                            group.is_superuser ? <Badge tone="warn">superusers</Badge> : <span class="quiet">–</span>,
+                    },
+                    { label: "Members", right: true, cell: (group) => number(group.users.length) },
+                ]}
+            />
+        </>
+    );
+}
