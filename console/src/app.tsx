@@ -15,19 +15,23 @@ import { Toasts } from "./ui/toasts";
 
 export function App() {
     const token = useToken();
-    const me = useLoad(token, async (signal) => (await api.get<Me>("/core/users/me/", { signal })).data.user);
     return (
         <>
             <Away />
-            {token === null || !me.data ? (
-                <SignIn checking={token !== null && !me.error}>
-                    {token !== null && me.error ? <Failure error={me.error} onRetry={me.reload} /> : null}
-                </SignIn>
-            ) : (
-                <Frame username={me.data.username} />
-            )}
+            <Session key={token} isOpen={token !== null} />
             <Toasts />
         </>
+    );
+}
+
+/** The pages, once the server has said whose the token is. */
+function Session({ isOpen }: { isOpen: boolean }) {
+    const me = useLoad(isOpen ? "me" : null, async (signal) => (await api.get<Me>("/core/users/me/", { signal })).data);
+    if (me.data) return <Frame username={me.data.user.username} />;
+    return (
+        <SignIn checking={isOpen && me.loading}>
+            {me.error ? <Failure error={me.error} onRetry={me.reload} /> : null}
+        </SignIn>
     );
 }
 
@@ -53,10 +57,10 @@ function Frame({ username }: { username: string }) {
     }, [path]);
     return (
         <div class="frame">
-            <a class="skip" href={`#${path}`} onClick={(event) => skip(event, main.current)}>
-                Skip to the page
-            </a>
             <header class="top">
+                <a class="skip" href={`#${path}`} onClick={(event) => skip(event, main.current)}>
+                    Skip to the page
+                </a>
                 <a class="brand" href={href("/invitations")}>
                     <img src="/static/console/icon.svg" alt="" width="24" height="24" />
                     ak-stages

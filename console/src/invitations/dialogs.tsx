@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 
 import { Refusal, api, newKey, told } from "../api/client";
 import type { Invitation, Message, Template } from "../api/types";
-import { sentences } from "../forms/declaration";
+import { byField } from "../forms/declaration";
 import { FieldErrors } from "../forms/field";
 import { count, date, fromLocalInput, toLocalInput } from "../format";
 import { useLoad, useOwnId } from "../hooks";
@@ -62,14 +62,15 @@ export function Mail({ invitation, onClose, onDone }: Props) {
         try {
             await api.post<Message[] | null>(`${INVITATIONS}${invitation.pk}/send_email/`, body, { idempotencyKey: key });
         } catch (error) {
-            if (error instanceof Refusal && error.status === 400) {
-                const told = Object.entries(error.body ?? {}).map(([name, about]) => [name, sentences(about)]);
-                setErrors(Object.fromEntries(told));
-            }
-            throw error;
+            if (!(error instanceof Refusal) || error.status !== 400) throw error;
+            const { of, others } = byField(error.body, ["email_addresses", "template", "subject"]);
+            setErrors(of);
+            if (others.length > 0) complain(error);
+            return false;
         }
         tell(`${count(email_addresses.length, "mail")} will be sent.`);
         onDone();
+        return;
     };
     const described = (name: string) => errors[name] && { "aria-invalid": true, "aria-describedby": `${id}-${name}` };
     return (

@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
 import { Refusal, api } from "../api/client";
 import type { Binding, Flow as Flowing } from "../api/types";
@@ -59,7 +59,7 @@ export function Flow({ slug }: { slug: string }) {
 /** The stages that a flow runs, in order. */
 function Bindings({ flow, onChanged }: { flow: Flowing; onChanged: () => void }) {
     const loaded = useLoad(flow.pk, (signal) => bindingsOf(flow.pk, signal));
-    // What is being written is shown as if it were.
+    // What is being written is shown as if it were, until it is read.
     const [ahead, setAhead] = useState<Binding[] | null>(null);
     const [removing, setRemoving] = useState<Binding | null>(null);
     const bindings = ahead ?? loaded.data ?? [];
@@ -73,8 +73,8 @@ function Bindings({ flow, onChanged }: { flow: Flowing; onChanged: () => void })
             complain(error);
         }
         loaded.reload();
-        setAhead(null);
     };
+    useEffect(() => setAhead(null), [loaded.data]);
     const removed = () => {
         setRemoving(null);
         loaded.reload();

@@ -178,10 +178,9 @@ function Messages({ path, turn }: { path: string; turn: number }) {
                     keyOf={(mail) => mail.pk}
                     columns={[
                         { label: "To", cell: (mail) => mail.address },
-                        { label: "State", cell: (mail) => <Badge tone={STATES[mail.state]}>{mail.state}</Badge> },
-                        { label: "Server", cell: (mail) => <span class="small">{mail.reply || "–"}</span> },
+                        { label: "State", cell: (mail) => <State mail={mail} onRetry={retry} /> },
+                        { label: "The server says", cell: (mail) => <span class="small">{mail.reply || "–"}</span> },
                         { label: "When", cell: (mail) => <Time at={mail.created} /> },
-                        { label: "Actions", right: true, cell: (mail) => <Retry mail={mail} onRetry={retry} /> },
                     ]}
                 />
             )}
@@ -189,12 +188,17 @@ function Messages({ path, turn }: { path: string; turn: number }) {
     );
 }
 
-function Retry({ mail, onRetry }: { mail: Message; onRetry: (mail: Message) => void }) {
-    if (mail.state !== "failed" && mail.state !== "dead") return <span class="quiet">–</span>;
+function State({ mail, onRetry }: { mail: Message; onRetry: (mail: Message) => void }) {
+    const failed = mail.state === "failed" || mail.state === "dead";
     return (
-        <button type="button" aria-label={`Retry the mail to ${mail.address}`} onClick={() => onRetry(mail)}>
-            Retry
-        </button>
+        <span class="actions">
+            <Badge tone={STATES[mail.state]}>{mail.state}</Badge>
+            {failed && (
+                <button type="button" aria-label={`Retry the mail to ${mail.address}`} onClick={() => onRetry(mail)}>
+                    Retry
+                </button>
+            )}
+        </span>
     );
 }
 

@@ -29,8 +29,8 @@ export function InvitationsImport() {
     const [busy, setBusy] = useState(false);
     const editor = useRef<HTMLTextAreaElement>(null);
     const key = useMemo(newKey, [text, common]);
-    const read_ = useMemo(() => read(text), [text]);
-    const checked = useCheck(read_, common);
+    const typed = useMemo(() => read(text), [text]);
+    const checked = useCheck(typed, common);
     const lines = checked.lines;
     const good = lines.filter((line) => line.problems.length === 0);
 
@@ -48,13 +48,18 @@ export function InvitationsImport() {
         setBusy(false);
     };
     const show = (line: Line) => {
-        editor.current?.focus();
-        editor.current?.setSelectionRange(line.start, line.end);
+        const area = editor.current;
+        if (!area) return;
+        area.focus();
+        area.setSelectionRange(line.start, line.end);
+        // Lines don't wrap, so all have the same height.
+        const height = area.scrollHeight / text.split("\n").length;
+        area.scrollTop = (line.number - 0.5) * height - area.clientHeight / 2;
     };
     return (
         <>
             <Head title="Invite many" back={{ path: "/invitations", label: "Invitations" }} />
-            {made && <Made answer={made} flow={typeof common.flow === "string" ? common.flow : null} />}
+            {made && <Made key={made.results[0]?.pk} answer={made} flow={typeof common.flow === "string" ? common.flow : null} />}
             <div class="columns">
                 <section class="card">
                     <Editor text={text} onText={setText} editor={editor} />
@@ -224,7 +229,6 @@ function body(lines: Line[], common: Values) {
 function rest(text: string, lines: Line[]): string {
     const bad = lines.filter((line) => line.problems.length > 0);
     if (bad.length === 0) return "";
-    const first = lines[0];
-    const header = first && first.start > 0 ? `${text.slice(0, first.start).trim()}\n` : "";
-    return header + bad.map((line) => text.slice(line.start, line.end)).join("\n");
+    const header = text.slice(0, lines[0]?.start).trim();
+    return [...(header ? [header] : []), ...bad.map((line) => text.slice(line.start, line.end))].join("\n");
 }

@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
 import type { Invitation } from "../api/types";
 import { count } from "../format";
@@ -20,6 +20,9 @@ export function Invitations() {
     const list = useList<Invitation>(INVITATIONS, FILTERS);
     const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
     const [open, setOpen] = useState<Open | null>(null);
+    // What isn't on the page any more is not chosen.
+    const { query } = useRoute();
+    useEffect(() => setChosen(new Set()), [query.toString()]);
     const close = () => setOpen(null);
     const done = () => {
         close();
@@ -163,7 +166,7 @@ function Actions({ invitation, open }: { invitation: Invitation; open: (open: Op
         <span class="row-actions">
             <button
                 type="button"
-                aria-label={`Copy the link of ${name}`}
+                aria-label={`Copy link of ${name}`}
                 disabled={!flow}
                 title={flow ? "" : "It takes a flow: open it to choose one"}
                 onClick={() => copyLink(invitation)}

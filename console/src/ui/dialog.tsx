@@ -33,8 +33,8 @@ interface ConfirmProps extends DialogProps {
     action: string;
     dangerous?: boolean;
     disabled?: boolean;
-    /** Does it. The dialog stays until it is done, and when it fails. */
-    onConfirm: () => Promise<void>;
+    /** Does it. The dialog stays until it is done, and when it fails, or says with `false` that it told of its failure. */
+    onConfirm: () => Promise<void | false>;
 }
 
 /** A dialog with a button that does something, and one that doesn't. */
@@ -44,8 +44,8 @@ export function Confirm({ action, dangerous, disabled, onConfirm, children, ...d
         event.preventDefault();
         setBusy(true);
         try {
-            await onConfirm();
-            dialog.onClose();
+            if ((await onConfirm()) === false) setBusy(false);
+            else dialog.onClose();
         } catch (error) {
             setBusy(false);
             complain(error);

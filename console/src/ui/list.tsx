@@ -1,12 +1,12 @@
 // A list of the API: search, filters, order and page stand in the address, so it can be bookmarked and sent on.
 
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, Fragment } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { api } from "../api/client";
 import type { Page } from "../api/types";
 import { count, number } from "../format";
-import { type Loaded, useLoad } from "../hooks";
+import { type Loaded, useLoad, useOwnId } from "../hooks";
 import { refine, useRoute } from "../router";
 import { Failure, Loading } from "./parts";
 import { type Column, type Selection, Table } from "./table";
@@ -53,6 +53,7 @@ export function List<T>(props: ListProps<T>) {
             <div class="tools" role="search">
                 <Search label={`Search ${many}`} />
                 {children}
+                <Order columns={props.columns} />
             </div>
             {list.error ? <Failure error={list.error} onRetry={list.reload} /> : null}
             {list.data ? (
@@ -113,6 +114,31 @@ function Search({ label }: { label: string }) {
             value={text}
             onInput={(event) => type(event.currentTarget.value)}
         />
+    );
+}
+
+/** The order, for a phone: its cards have no headings to press. */
+function Order<T>({ columns }: { columns: Column<T>[] }) {
+    const { query } = useRoute();
+    const id = useOwnId("order");
+    const sortable = columns.filter((column) => column.ordering);
+    return (
+        <span class="filter on-phone">
+            <label for={id}>Order</label>
+            <select
+                id={id}
+                value={query.get("ordering") ?? ""}
+                onChange={(event) => refine({ ordering: event.currentTarget.value, page: "" })}
+            >
+                <option value="">As it comes</option>
+                {sortable.map(({ label, ordering }) => (
+                    <Fragment key={ordering}>
+                        <option value={ordering}>{label}, up</option>
+                        <option value={`-${ordering}`}>{label}, down</option>
+                    </Fragment>
+                ))}
+            </select>
+        </span>
     );
 }
 

@@ -14,20 +14,22 @@ interface SortableProps<T> {
     onMove: (from: number, to: number) => void;
 }
 
+/** What is dragged, and where it would be put. */
+interface Drag {
+    key: string;
+    to: number;
+}
+
 export function Sortable<T>({ label, items, keyOf, nameOf, children, disabled, onMove }: SortableProps<T>) {
     const list = useRef<HTMLOListElement>(null);
-    // While one is dragged: which, and where it would be put.
-    const [drag, setDrag] = useState<{ key: string; to: number } | null>(null);
+    const [drag, setDrag] = useDrag(list, ({ key, to }) => {
+        const from = items.findIndex((item) => keyOf(item) === key);
+        if (from !== to) onMove(from, to);
+    });
     const [said, say] = useState("");
     const focused = useRef("");
     const shown = drag ? arranged(items, keyOf, drag) : items;
 
-    const drop = () => {
-        if (!drag) return;
-        const from = items.findIndex((item) => keyOf(item) === drag.key);
-        setDrag(null);
-        if (from !== drag.to) onMove(from, drag.to);
-    };
     const step = (event: KeyboardEvent, from: number) => {
         const to = from + ({ ArrowUp: -1, ArrowDown: 1 }[event.key] ?? 0);
         if (to === from) return;
@@ -55,17 +57,11 @@ export function Sortable<T>({ label, items, keyOf, nameOf, children, disabled, o
                             aria-label={`Move ${nameOf(item)}, ${place + 1} of ${items.length}, with the arrow keys`}
                             aria-disabled={disabled}
                             onKeyDown={(event) => step(event, place)}
-                            onBlur={() => (focused.current = "")}
                             onPointerDown={(event) => {
                                 if (disabled || event.button !== 0) return;
-                                event.currentTarget.setPointerCapture(event.pointerId);
+                                focused.current = "";
                                 setDrag({ key: keyOf(item), to: place });
                             }}
-                            onPointerMove={(event) => {
-                                if (drag) setDrag({ ...drag, to: placeAt(list.current, event.clientY) });
-                            }}
-                            onPointerUp={drop}
-                            onPointerCancel={() => setDrag(null)}
                         >
                             <span aria-hidden="true">⠿</span>
                         </button>
@@ -80,8 +76,34 @@ export function Sortable<T>({ label, items, keyOf, nameOf, children, disabled, o
     );
 }
 
+/** What is dragged. The window is listened to, since the row itself moves and loses the pointer. */
+function useDrag(list: { current: HTMLElement | null }, onDrop: (drag: Drag) => void) {
+    const [drag, setDrag] = useState<Drag | null>(null);
+    const latest = useRef({ drag, onDrop });
+    latest.current = { drag, onDrop };
+    const dragging = drag !== null;
+    useEffect(() => {
+        if (!dragging) return;
+        const listening = new AbortController();
+        const { signal } = listening;
+        const follow = (event: PointerEvent) => {
+            setDrag((drag) => drag && { ...drag, to: placeAt(list.current, event.clientY) });
+        };
+        const drop = () => {
+            const { drag, onDrop } = latest.current;
+            setDrag(null);
+            if (drag) onDrop(drag);
+        };
+        addEventListener("pointermove", follow, { signal });
+        addEventListener("pointerup", drop, { signal });
+        addEventListener("pointercancel", () => setDrag(null), { signal });
+        return () => listening.abort();
+    }, [dragging]);
+    return [drag, setDrag] as const;
+}
+
 /** The items with the dragged one where it would be put. */
-function arranged<T>(items: T[], keyOf: (item: T) => string, drag: { key: string; to: number }): T[] {
+function arranged<T>(items: T[], keyOf: (item: T) => string, drag: Drag): T[] {
     const dragged = items.filter((item) => keyOf(item) === drag.key);
     const rest = items.filter((item) => keyOf(item) !== drag.key);
     return [...rest.slice(0, drag.to), ...dragged, ...rest.slice(drag.to)];
