@@ -4,13 +4,17 @@ const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle
 const AGO = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const NUMBER = new Intl.NumberFormat();
 
-const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
-    ["year", 31_536_000],
-    ["month", 2_592_000],
-    ["day", 86_400],
-    ["hour", 3_600],
-    ["minute", 60],
+const DAY = 86_400;
+/** Units in seconds, and from how many on they are used: "in 45 days" says more than "next month". */
+const STEPS: [Intl.RelativeTimeFormatUnit, number, number][] = [
+    ["year", 365 * DAY, 2],
+    ["month", 30 * DAY, 3],
+    ["day", DAY, 2],
+    ["hour", 3_600, 1],
+    ["minute", 60, 1],
 ];
+/** A point in time, as the API writes it. */
+const POINT = /^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/;
 
 /** A point in time of the API. */
 export function date(text: string): string {
@@ -20,7 +24,7 @@ export function date(text: string): string {
 /** How far it is from now, such as "in 3 days". */
 export function distance(text: string): string {
     const seconds = (new Date(text).getTime() - Date.now()) / 1000;
-    const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+    const [unit, size] = STEPS.find(([, size, from]) => Math.abs(seconds) >= from * size) ?? ["second", 1];
     return AGO.format(Math.trunc(seconds / size), unit);
 }
 
@@ -57,5 +61,6 @@ export function fromLocalInput(text: string): string | null {
 /** Any value of `fixed_data` or of a change, on one line. */
 export function value(of: unknown): string {
     if (of === null || of === undefined) return "–";
+    if (typeof of === "string" && POINT.test(of)) return date(of);
     return typeof of === "string" ? of : JSON.stringify(of);
 }

@@ -13,13 +13,13 @@ const PAGE: &str = include_str!("../../assets/console/index.html");
 const PUBLIC_URL: &str = "{public-url}";
 
 const FILES: [Asset; 3] = [
-    Asset::plain(
-        "/static/console/console.js",
-        JAVASCRIPT,
-        include_bytes!("../../assets/console/console.js"),
-    ),
+    Asset::plain("/static/console/console.js", JAVASCRIPT, include_bytes!("../../assets/console/console.js")),
     Asset::plain("/static/console/console.css", CSS, include_bytes!("../../assets/console/console.css")),
-    Asset::plain("/static/console/icon.svg", "image/svg+xml", include_bytes!("../../assets/console/icon.svg")),
+    Asset::plain(
+        "/static/console/icon.svg",
+        "image/svg+xml",
+        include_bytes!("../../assets/console/icon.svg"),
+    ),
 ];
 
 /// Nothing but our files and our API. The page holds a token, so no text ever becomes a script or HTML.

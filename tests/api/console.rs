@@ -18,7 +18,9 @@ async fn everybody_gets_the_console_and_nothing_may_run_in_it_but_its_own() {
         let answer = app.anonymous().get(path).await.status(200);
         assert_eq!(answer.header("content-type"), Some(content_type), "{path}");
         let policy = answer.header("content-security-policy").unwrap();
-        for rule in ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"] {
+        for rule in
+            ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]
+        {
             assert!(policy.contains(rule), "{path}: {policy}");
         }
         assert!(!policy.contains("unsafe"), "{path}: {policy}");

@@ -96,9 +96,15 @@ async function look(name) {
 
 const button = (name, scope = page) => scope.getByRole("button", { name, exact: true });
 const dialog = () => page.getByRole("dialog");
-const told = (text) => page.locator(".toast", { hasText: text }).waitFor();
+const toast = (text) => page.locator(".toast", { hasText: text });
 const heading = (name) => page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
 const row = (name) => page.getByRole("row").filter({ has: page.getByRole("rowheader", { name, exact: true }) });
+
+/** Wait for a message, and put it away: another may be the same. */
+async function told(text) {
+    await toast(text).getByRole("button", { name: "Dismiss" }).click();
+    await toast(text).waitFor({ state: "detached" });
+}
 
 async function signIn(token) {
     await page.getByLabel("API token").fill(token);

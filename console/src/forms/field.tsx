@@ -180,7 +180,7 @@ function Text({ attributes, value, onChange, widget, required, max_length }: Tex
         onInput: (event: { currentTarget: HTMLInputElement }) => onChange(event.currentTarget.value),
     };
     if (widget?.secret) {
-        return <input {...text} type="password" autocomplete="new-password" placeholder="Not shown; empty keeps it" />;
+        return <input {...text} type="password" autocomplete="new-password" placeholder="It is never shown" />;
     }
     if (from === null) return <input {...text} type="text" autocomplete="off" />;
     return (

@@ -46,7 +46,7 @@ export function Preview({ lines, checking, onShow }: PreviewProps) {
                 keyOf={(line) => String(line.number)}
                 columns={[
                     { label: "Line", cell: (line) => line.number },
-                    { label: "Name", cell: (line) => line.draft.name },
+                    { label: "Name", cell: (line) => <span class="text">{line.draft.name}</span> },
                     { label: "Data", cell: (line) => <Data of={line.draft.fixed_data} /> },
                     { label: "Expires", cell: (line) => line.draft.expires ?? <span class="quiet">as all</span> },
                     { label: "Verdict", cell: (line) => <Verdict line={line} onShow={onShow} /> },

@@ -25,10 +25,14 @@ export function Flows() {
                     {
                         label: "Slug",
                         ordering: "slug",
-                        cell: (flow) => <a href={href(`/flows/${flow.slug}`)}>{flow.slug}</a>,
+                        cell: (flow) => (
+                            <a class="text" href={href(`/flows/${flow.slug}`)}>
+                                {flow.slug}
+                            </a>
+                        ),
                     },
-                    { label: "Name", ordering: "name", cell: (flow) => flow.name },
-                    { label: "Title", cell: (flow) => flow.title },
+                    { label: "Name", ordering: "name", cell: (flow) => <span class="text">{flow.name}</span> },
+                    { label: "Title", cell: (flow) => <span class="text">{flow.title}</span> },
                     {
                         label: "Designation",
                         ordering: "designation",

@@ -2,7 +2,7 @@ import type { Group } from "../api/types";
 import { number } from "../format";
 import { useTitle } from "../hooks";
 import { List, useList } from "../ui/list";
-import { Badge, Head } from "../ui/parts";
+import { Badge, Head, Quiet } from "../ui/parts";
 
 export function Groups() {
     useTitle("Groups");
@@ -16,16 +16,16 @@ export function Groups() {
                 list={list}
                 keyOf={(group) => group.pk}
                 columns={[
-                    { label: "Name", ordering: "name", cell: (group) => group.name },
+                    { label: "Name", ordering: "name", cell: (group) => <span class="text">{group.name}</span> },
                     {
                         label: "Parents",
                         cell: (group) =>
-                            group.parents_obj?.map((parent) => parent.name).join(", ") || <span class="quiet">–</span>,
+                            group.parents_obj?.map((parent) => parent.name).join(", ") || <Quiet>–</Quiet>,
                     },
                     {
                         label: "Rights",
                         cell: (group) =>
-                            group.is_superuser ? <Badge tone="warn">superusers</Badge> : <span class="quiet">–</span>,
+                            group.is_superuser ? <Badge tone="warn">superusers</Badge> : <Quiet>–</Quiet>,
                     },
                     { label: "Members", right: true, cell: (group) => number(group.users.length) },
                 ]}

@@ -177,7 +177,7 @@ function Messages({ path, turn }: { path: string; turn: number }) {
                     rows={mails.data}
                     keyOf={(mail) => mail.pk}
                     columns={[
-                        { label: "To", cell: (mail) => mail.address },
+                        { label: "To", cell: (mail) => <span class="text">{mail.address}</span> },
                         { label: "State", cell: (mail) => <State mail={mail} onRetry={retry} /> },
                         { label: "The server says", cell: (mail) => <span class="small">{mail.reply || "–"}</span> },
                         { label: "When", cell: (mail) => <Time at={mail.created} /> },

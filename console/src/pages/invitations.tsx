@@ -7,7 +7,7 @@ import { Extend, INVITATIONS, Mail, MailMany, RevokeMany, copyLink } from "../in
 import { href, refine, useRoute } from "../router";
 import { Delete } from "../ui/delete";
 import { List, useList } from "../ui/list";
-import { Badge, Expiry, Head } from "../ui/parts";
+import { Badge, Expiry, Head, Quiet } from "../ui/parts";
 import { FLOWS, Picker } from "../ui/picker";
 import type { Column } from "../ui/table";
 
@@ -140,24 +140,28 @@ function columns(open: (open: Open) => void): Column<Invitation>[] {
         {
             label: "Name",
             ordering: "name",
-            cell: (invitation) => <a href={href(`/invitations/${invitation.pk}`)}>{invitation.name}</a>,
+            cell: (invitation) => (
+                <a class="text" href={href(`/invitations/${invitation.pk}`)}>
+                    {invitation.name}
+                </a>
+            ),
         },
-        { label: "For", cell: ({ fixed_data }) => person(fixed_data) },
-        { label: "Flow", cell: ({ flow_obj }) => flow_obj?.slug ?? <span class="quiet">any</span> },
+        { label: "For", cell: ({ fixed_data }) => <span class="text">{person(fixed_data)}</span> },
+        { label: "Flow", cell: ({ flow_obj }) => <span class="word">{flow_obj?.slug ?? <Quiet>any</Quiet>}</span> },
         { label: "Expires", ordering: "expires", cell: ({ expires }) => <Expiry at={expires} /> },
         {
             label: "Use",
             ordering: "single_use",
-            cell: ({ single_use }) => (single_use ? <Badge>once</Badge> : <span class="quiet">often</span>),
+            cell: ({ single_use }) => (single_use ? <Badge>once</Badge> : <Quiet>often</Quiet>),
         },
-        { label: "Made by", cell: ({ created_by }) => created_by.username },
+        { label: "Made by", wide: true, cell: ({ created_by }) => <span class="word">{created_by.username}</span> },
         { label: "Actions", right: true, cell: (invitation) => <Actions invitation={invitation} open={open} /> },
     ];
 }
 
 function person(data: Record<string, unknown>) {
     const known = [data.email, data.name, data.username].find((value) => typeof value === "string" && value);
-    return known ? String(known) : <span class="quiet">anybody</span>;
+    return known ? String(known) : <Quiet>anybody</Quiet>;
 }
 
 function Actions({ invitation, open }: { invitation: Invitation; open: (open: Open) => void }) {

@@ -3,7 +3,7 @@ import type { Widget } from "../forms/field";
 import { useTitle } from "../hooks";
 import { href } from "../router";
 import { List, useList } from "../ui/list";
-import { Badge, Head } from "../ui/parts";
+import { Badge, Head, Quiet } from "../ui/parts";
 import { GROUPS } from "../ui/picker";
 import type { Column } from "../ui/table";
 
@@ -39,11 +39,11 @@ const EMAIL: Kind = {
         template: { suggestionsFrom: "/stages/email/templates/" },
     },
     columns: [
-        { label: "Subject", cell: (stage) => String(stage.subject) },
+        { label: "Subject", cell: (stage) => <span class="text">{String(stage.subject)}</span> },
         {
             label: "Server",
             cell: (stage) =>
-                stage.use_global_settings ? <span class="quiet">global</span> : `${String(stage.host)}:${String(stage.port)}`,
+                stage.use_global_settings ? <Quiet>global</Quiet> : `${String(stage.host)}:${String(stage.port)}`,
         },
     ],
 };
@@ -106,7 +106,11 @@ function columns(kind: Kind): Column<Stage>[] {
         {
             label: "Name",
             ordering: "name",
-            cell: (stage) => <a href={href(`/stages/${kind.slug}/${stage.pk}`)}>{stage.name}</a>,
+            cell: (stage) => (
+                <a class="text" href={href(`/stages/${kind.slug}/${stage.pk}`)}>
+                    {stage.name}
+                </a>
+            ),
         },
         ...kind.columns,
         {
@@ -116,7 +120,7 @@ function columns(kind: Kind): Column<Stage>[] {
                     {flow_set.map((flow) => (
                         <Badge key={flow.slug}>{flow.slug}</Badge>
                     ))}
-                    {flow_set.length === 0 && <span class="quiet">none</span>}
+                    {flow_set.length === 0 && <Quiet>none</Quiet>}
                 </span>
             ),
         },

@@ -1,7 +1,7 @@
 import type { Token } from "../api/types";
 import { useTitle } from "../hooks";
 import { List, useList } from "../ui/list";
-import { Badge, Expiry, Head } from "../ui/parts";
+import { Badge, Expiry, Head, Quiet } from "../ui/parts";
 
 export function Tokens() {
     useTitle("Tokens");
@@ -14,10 +14,10 @@ export function Tokens() {
                 list={list}
                 keyOf={(token) => token.pk}
                 columns={[
-                    { label: "Identifier", ordering: "identifier", cell: (token) => token.identifier },
-                    { label: "User", cell: (token) => token.user_obj.username },
+                    { label: "Identifier", ordering: "identifier", cell: (token) => <span class="text">{token.identifier}</span> },
+                    { label: "User", cell: (token) => <span class="word">{token.user_obj.username}</span> },
                     { label: "Intent", ordering: "intent", cell: (token) => <Badge>{token.intent.replaceAll("_", " ")}</Badge> },
-                    { label: "Description", cell: (token) => token.description || <span class="quiet">–</span> },
+                    { label: "Description", cell: (token) => token.description || <Quiet>–</Quiet> },
                     {
                         label: "Expires",
                         ordering: "expires",

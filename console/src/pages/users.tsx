@@ -1,7 +1,7 @@
 import type { User } from "../api/types";
 import { useTitle } from "../hooks";
 import { List, useList } from "../ui/list";
-import { Badge, Head, Time } from "../ui/parts";
+import { Badge, Head, Quiet, Time } from "../ui/parts";
 
 export function Users() {
     useTitle("Users");
@@ -15,9 +15,9 @@ export function Users() {
                 list={list}
                 keyOf={(user) => String(user.pk)}
                 columns={[
-                    { label: "Username", ordering: "username", cell: (user) => user.username },
+                    { label: "Username", ordering: "username", cell: (user) => <span class="word">{user.username}</span> },
                     { label: "Name", ordering: "name", cell: (user) => user.name },
-                    { label: "Email", ordering: "email", cell: (user) => user.email || <span class="quiet">–</span> },
+                    { label: "Email", ordering: "email", cell: (user) => <span class="text">{user.email || <Quiet>–</Quiet>}</span> },
                     { label: "Type", cell: (user) => user.type.replaceAll("_", " ") },
                     {
                         label: "Rights",
@@ -25,14 +25,14 @@ export function Users() {
                             <span class="badges">
                                 {user.is_superuser && <Badge tone="warn">superuser</Badge>}
                                 {!user.is_active && <Badge tone="bad">inactive</Badge>}
-                                {!user.is_superuser && user.is_active && <span class="quiet">–</span>}
+                                {!user.is_superuser && user.is_active && <Quiet>–</Quiet>}
                             </span>
                         ),
                     },
                     {
                         label: "Last login",
                         ordering: "last_login",
-                        cell: (user) => (user.last_login ? <Time at={user.last_login} /> : <span class="quiet">never</span>),
+                        cell: (user) => (user.last_login ? <Time at={user.last_login} /> : <Quiet>never</Quiet>),
                     },
                 ]}
             />

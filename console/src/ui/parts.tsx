@@ -2,7 +2,8 @@
 
 import type { ComponentChildren } from "preact";
 
-import { told } from "../api/client";
+import { Silence, told } from "../api/client";
+import { useAway } from "../api/presence";
 import { date, distance, isPast } from "../format";
 import { href } from "../router";
 
@@ -31,6 +32,11 @@ export function Badge({ tone = "calm", children }: Children & { tone?: Tone }) {
     return <span class={`badge ${tone}`}>{children}</span>;
 }
 
+/** What stands where there is nothing to tell. */
+export function Quiet({ children }: Children) {
+    return <span class="quiet">{children}</span>;
+}
+
 /** A point in time: how far away, and when exactly where one points at it. */
 export function Time({ at }: { at: string }) {
     return (
@@ -42,7 +48,7 @@ export function Time({ at }: { at: string }) {
 
 /** When something ends. */
 export function Expiry({ at }: { at: string | null }) {
-    if (at === null) return <span class="quiet">never</span>;
+    if (at === null) return <Quiet>never</Quiet>;
     return isPast(at) ? (
         <Badge tone="warn">
             expired <Time at={at} />
@@ -54,6 +60,9 @@ export function Expiry({ at }: { at: string | null }) {
 
 /** Something went wrong, and how to go on. */
 export function Failure({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
+    const away = useAway();
+    // Then the banner tells of it, and all is loaded again by itself.
+    if (away && error instanceof Silence) return null;
     return (
         <div class="note bad" role="alert">
             <p>{told(error)}</p>

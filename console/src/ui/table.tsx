@@ -12,6 +12,12 @@ export interface Column<T> {
     cell: (row: T) => ComponentChildren;
     /** Numbers and buttons stand on the right. */
     right?: boolean;
+    /** It is left out where there is little room. */
+    wide?: boolean;
+}
+
+function classOf<T>({ right, wide }: Column<T>): string | undefined {
+    return right ? "right" : wide ? "wide" : undefined;
 }
 
 export interface Selection {
@@ -63,7 +69,7 @@ export function Table<T>(props: TableProps<T>) {
 }
 
 function Cell<T>({ column, names, children }: { column: Column<T>; names: boolean; children: ComponentChildren }) {
-    const side = column.right ? "right" : undefined;
+    const side = classOf(column);
     return names ? (
         <th scope="row" class={side}>
             {children}
@@ -76,7 +82,7 @@ function Cell<T>({ column, names, children }: { column: Column<T>; names: boolea
 }
 
 function Heading<T>({ column, ordering }: { column: Column<T>; ordering: string }) {
-    const side = column.right ? "right" : undefined;
+    const side = classOf(column);
     if (!column.ordering) {
         return (
             <th scope="col" class={side}>

@@ -10,7 +10,9 @@ interface Toast {
     bad: boolean;
 }
 
-const SHOWN_MS = 6000;
+const SHOWN_MS = 4000;
+/** More than these would cover the page. */
+const MOST = 3;
 
 let toasts: Toast[] = [];
 let ids = 0;
@@ -23,7 +25,7 @@ function change(to: Toast[]): void {
 
 function say(text: string, bad: boolean): void {
     const toast = { id: ++ids, text, bad };
-    change([...toasts, toast]);
+    change([...toasts, toast].slice(-MOST));
     setTimeout(() => dismiss(toast.id), bad ? 2 * SHOWN_MS : SHOWN_MS);
 }
 
