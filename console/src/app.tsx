@@ -65,7 +65,13 @@ function Frame({ username }: { username: string }) {
                     <img src="/static/console/icon.svg" alt="" width="24" height="24" />
                     ak-stages
                 </a>
-                <button type="button" class="menu" aria-expanded={open} aria-controls="menu" onClick={() => setOpen(!open)}>
+                <button
+                    type="button"
+                    class="menu"
+                    aria-expanded={open}
+                    aria-controls="menu"
+                    onClick={() => setOpen(!open)}
+                >
                     Menu
                 </button>
                 <nav id="menu" class={open ? "open" : ""} aria-label="Pages of the console">

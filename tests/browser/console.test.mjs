@@ -87,7 +87,9 @@ async function look(name) {
             await page.evaluate(axe.source);
             const { violations } = await page.evaluate(() => globalThis.axe.run());
             looks++;
-            findings.push(...violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${where}: ${id}: ${html}`)));
+            findings.push(
+                ...violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${where}: ${id}: ${html}`)),
+            );
         }
     }
     await page.emulateMedia({ colorScheme: "light" });
@@ -161,7 +163,8 @@ test("fifty are invited from a list, and the line that is wrong is told of where
 });
 
 test("what only the server sees to be wrong stands at its line, too", async () => {
-    const table = 'name,expires,team\nfine,2030-01-01T00:00:00Z,"A, B"\ntwo words,2030-01-01T00:00:00Z,\nlate,tomorrow,\n';
+    const table =
+        'name,expires,team\nfine,2030-01-01T00:00:00Z,"A, B"\ntwo words,2030-01-01T00:00:00Z,\nlate,tomorrow,\n';
     await page.getByLabel("Whom to invite").fill(table);
     await page.getByText("3 lines, 2 of them wrong.").waitFor();
     await row("3").getByText("Enter a valid “slug”").waitFor();
@@ -272,7 +275,10 @@ test("a stage is made by a form that follows its declaration, with errors at the
     await button("Create").click();
     const name = page.getByLabel("Name (required)");
     await page.locator(".field", { has: name }).locator(".errors").waitFor();
-    await page.locator(".field", { has: page.getByLabel("From address") }).getByText("Enter a valid email address.").waitFor();
+    await page
+        .locator(".field", { has: page.getByLabel("From address") })
+        .getByText("Enter a valid email address.")
+        .waitFor();
     assert.ok(await name.evaluate((input) => input === document.activeElement), "the first error has the focus");
     await look("stage-errors");
     await name.fill("welcome");
@@ -352,7 +358,11 @@ test("it is deleted after what uses it was seen", async () => {
 });
 
 test("users, groups and tokens are shown", async () => {
-    for (const [name, shown] of [["Users", "akadmin"], ["Groups", "authentik Admins"], ["Tokens", "akadmin"]]) {
+    for (const [name, shown] of [
+        ["Users", "akadmin"],
+        ["Groups", "authentik Admins"],
+        ["Tokens", "akadmin"],
+    ]) {
         await page.getByRole("link", { name, exact: true }).click();
         await heading(name);
         await page.getByRole("table").getByText(shown).first().waitFor();
@@ -402,6 +412,10 @@ test("it asks nobody but the server, and nothing goes wrong", () => {
     assert.deepEqual(elsewhere, []);
     assert.deepEqual(complaints, []);
     const known = ["403 /api/v3/core/users/me/", "400 /api/v3/stages/invitation/invitations/bulk/"];
-    const others = refusals.filter((refusal) => !known.includes(refusal) && !/^4\d\d .*(send_email\/|stages\/email\/|invitations\/[-0-9a-f]{36}\/)$/.test(refusal));
+    const others = refusals.filter(
+        (refusal) =>
+            !known.includes(refusal) &&
+            !/^4\d\d .*(send_email\/|stages\/email\/|invitations\/[-0-9a-f]{36}\/)$/.test(refusal),
+    );
     assert.deepEqual(others, []);
 });

@@ -13,7 +13,10 @@ export class Line {
         const line = new Line();
         line.#server = createServer((near) => {
             const far = connect(Number(url.port), url.hostname);
-            for (const [one, other] of [[near, far], [far, near]]) {
+            for (const [one, other] of [
+                [near, far],
+                [far, near],
+            ]) {
                 line.#sockets.add(one);
                 one.pipe(other);
                 one.on("error", () => other.destroy());

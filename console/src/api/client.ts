@@ -95,7 +95,8 @@ async function read(response: Response): Promise<unknown> {
 function refused(status: number, body: Errors): Error {
     if (status === 502 || status === 504) return new Silence();
     const refusal = new Refusal(status, body);
-    if (status === 403 && NOT_SIGNED_IN.includes(refusal.message)) forgetToken("This token isn't valid, or not any more.");
+    if (status === 403 && NOT_SIGNED_IN.includes(refusal.message))
+        forgetToken("This token isn't valid, or not any more.");
     return refusal;
 }
 

@@ -35,7 +35,9 @@ export async function declaredForNew(path: string, signal: AbortSignal): Promise
     const required = fields.filter(([, field]) => field.required);
     const sample = Object.fromEntries(required.map(([name, field]) => [name, anyValue(field)]));
     const { data } = await api.post<Values>(path, sample, { dryRun: true, signal });
-    const defaults = Object.fromEntries(fields.filter(([name]) => !(name in sample)).map(([name]) => [name, data[name]]));
+    const defaults = Object.fromEntries(
+        fields.filter(([name]) => !(name in sample)).map(([name]) => [name, data[name]]),
+    );
     return { fields, defaults };
 }
 

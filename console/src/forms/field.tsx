@@ -1,4 +1,4 @@
-// One field of a form: label, input, help and errors, tied together for screen readers.
+// One field of a form, with the input that its declaration asks for.
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
@@ -8,11 +8,11 @@ import { fromLocalInput, toLocalInput } from "../format";
 import { useLoad, useOwnId } from "../hooks";
 import { Picker, type Source } from "../ui/picker";
 import type { FieldDeclaration } from "./declaration";
+import { Labelled, type Ties } from "./labelled";
 
 /** What the API can't say of a field: how one fills it in best. */
 export interface Widget {
-    /** Objects that it picks one of. */
-    // biome-ignore lint: each source has a type of its own
+    /** Objects that it picks one of, of whatever type. */
     from?: Source<any>;
     /** A path of the API with things whose names are usual there. */
     suggestionsFrom?: string;
@@ -43,51 +43,22 @@ export function label(declared: FieldDeclaration): string {
 }
 
 export function Field(props: FieldProps) {
-    const { declared, errors } = props;
-    const id = useOwnId(`field-${props.name}`);
-    const described = [declared.help_text && `${id}-help`, errors.length > 0 && `${id}-errors`].filter(Boolean).join(" ");
-    const attributes: Attributes = {
-        id,
-        name: props.name,
-        disabled: props.disabled ?? false,
-        ...(described && { "aria-describedby": described }),
-        ...(errors.length > 0 && { "aria-invalid": true }),
-    };
-    const input = <Input {...props} attributes={attributes} />;
-    const text = label(declared);
+    const { name, declared, errors, disabled = false } = props;
+    const id = useOwnId(`field-${name}`);
+    const text = (
+        <>
+            {label(declared)}
+            {declared.required && <span class="quiet"> (required)</span>}
+        </>
+    );
     return (
-        <div class={declared.type === "boolean" ? "field check" : "field"}>
-            <label for={id}>
-                {text}
-                {declared.required && <span class="quiet"> (required)</span>}
-            </label>
-            {input}
-            {declared.help_text && (
-                <p class="help" id={`${id}-help`}>
-                    {declared.help_text}
-                </p>
-            )}
-            {errors.length > 0 && <FieldErrors id={`${id}-errors`} errors={errors} />}
-        </div>
+        <Labelled id={id} label={text} help={declared.help_text} errors={errors} check={declared.type === "boolean"}>
+            {(ties) => <Input {...props} attributes={{ ...ties, name, disabled }} />}
+        </Labelled>
     );
 }
 
-export function FieldErrors({ id, errors }: { id: string; errors: string[] }) {
-    return (
-        <p class="errors" id={id}>
-            {errors.join(" ")}
-        </p>
-    );
-}
-
-interface Attributes {
-    id: string;
-    name: string;
-    disabled: boolean;
-    "aria-describedby"?: string;
-    "aria-invalid"?: boolean;
-}
-
+type Attributes = Ties & { name: string; disabled: boolean };
 type InputProps = FieldProps & { attributes: Attributes };
 
 function Input({ declared, widget, value, onChange, attributes }: InputProps): ComponentChildren {
@@ -95,14 +66,12 @@ function Input({ declared, widget, value, onChange, attributes }: InputProps): C
     if (widget?.from) {
         return (
             <Picker
-                id={attributes.id}
+                ties={attributes}
                 from={widget.from}
                 picked={typeof value === "string" ? value : ""}
                 onPick={(key) => onChange(key || null)}
                 placeholder="None: type to search"
                 disabled={attributes.disabled}
-                invalid={attributes["aria-invalid"] === true}
-                {...(attributes["aria-describedby"] && { describedBy: attributes["aria-describedby"] })}
             />
         );
     }
@@ -118,7 +87,11 @@ function Input({ declared, widget, value, onChange, attributes }: InputProps): C
             );
         case "choice":
             return (
-                <select {...attributes} value={String(value ?? "")} onChange={(event) => onChange(event.currentTarget.value)}>
+                <select
+                    {...attributes}
+                    value={String(value ?? "")}
+                    onChange={(event) => onChange(event.currentTarget.value)}
+                >
                     {value === undefined && <option value="">Choose…</option>}
                     {declared.choices?.map((choice) => (
                         <option key={choice.value} value={choice.value}>
@@ -152,7 +125,13 @@ function Input({ declared, widget, value, onChange, attributes }: InputProps): C
             return <Json attributes={attributes} value={value} onChange={onChange} />;
         default:
             return (
-                <Text attributes={attributes} value={value} onChange={onChange} {...(widget && { widget })} {...{ required, max_length }} />
+                <Text
+                    attributes={attributes}
+                    value={value}
+                    onChange={onChange}
+                    {...(widget && { widget })}
+                    {...{ required, max_length }}
+                />
             );
     }
 }
@@ -196,7 +175,15 @@ function Text({ attributes, value, onChange, widget, required, max_length }: Tex
 }
 
 /** A dictionary. What is no JSON is sent as it stands, for the API to refuse. */
-function Json({ attributes, value, onChange }: { attributes: Attributes; value: unknown; onChange: (value: unknown) => void }) {
+function Json({
+    attributes,
+    value,
+    onChange,
+}: {
+    attributes: Attributes;
+    value: unknown;
+    onChange: (value: unknown) => void;
+}) {
     const [text, setText] = useState(() => (typeof value === "string" ? value : JSON.stringify(value ?? {}, null, 2)));
     const type = (text: string) => {
         setText(text);

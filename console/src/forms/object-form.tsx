@@ -44,7 +44,9 @@ export function ObjectForm(props: ObjectFormProps) {
     const key = useRef(newKey());
 
     const values = { ...start, ...changed };
-    const fields = declared.fields.filter(([name]) => !without.includes(name) && (widgets[name]?.when?.(values) ?? true));
+    const fields = declared.fields.filter(
+        ([name]) => !without.includes(name) && (widgets[name]?.when?.(values) ?? true),
+    );
 
     const write = async (tag: string | null) => {
         const query = props.query ?? {};
@@ -68,7 +70,12 @@ export function ObjectForm(props: ObjectFormProps) {
         if (error instanceof Refusal && error.status === 412) {
             setTheirs(await api.get<Values>(path, { query: props.query ?? {} }));
         } else if (error instanceof Refusal && error.status === 400) {
-            setProblems(byField(error.body, fields.map(([name]) => name)));
+            setProblems(
+                byField(
+                    error.body,
+                    fields.map(([name]) => name),
+                ),
+            );
             requestAnimationFrame(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
         } else {
             complain(error);

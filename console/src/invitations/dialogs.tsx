@@ -1,13 +1,11 @@
-// What is done with an invitation: mail it, extend it, revoke it.
+// What is done with an invitation: copy its link, extend it, revoke it. Mail is in mail.tsx.
 
 import { useState } from "preact/hooks";
 
-import { Refusal, api, newKey, told } from "../api/client";
-import type { Invitation, Message, Template } from "../api/types";
-import { byField } from "../forms/declaration";
-import { FieldErrors } from "../forms/field";
+import { api, newKey } from "../api/client";
+import type { Invitation } from "../api/types";
 import { count, date, fromLocalInput, toLocalInput } from "../format";
-import { useLoad, useOwnId } from "../hooks";
+import { useOwnId } from "../hooks";
 import { Confirm } from "../ui/dialog";
 import { complain, tell } from "../ui/toasts";
 import { copy, link, publicUrl } from "./link";
@@ -28,12 +26,6 @@ interface Props {
     onDone: () => void;
 }
 
-/** The addresses that an invitation itself names. */
-export function addressOf(invitation: Invitation): string {
-    const email = invitation.fixed_data.email;
-    return typeof email === "string" ? email : "";
-}
-
 /** Copy the link of an invitation that has a flow. */
 export async function copyLink(invitation: Invitation): Promise<void> {
     if (!invitation.flow_obj) return;
@@ -44,81 +36,6 @@ export async function copyLink(invitation: Invitation): Promise<void> {
     } catch (error) {
         complain(error);
     }
-}
-
-export function Mail({ invitation, onClose, onDone }: Props) {
-    const [addresses, setAddresses] = useState(addressOf(invitation));
-    const [template, setTemplate] = useState("email/invitation.html");
-    const [subject, setSubject] = useState("");
-    const [errors, setErrors] = useState<Record<string, string[]>>({});
-    const [key] = useState(newKey);
-    const id = useOwnId("mail");
-    const templates = useLoad("templates", async (signal) => {
-        return (await api.get<Template[]>("/stages/email/templates/", { signal })).data;
-    });
-    const send = async () => {
-        const email_addresses = addresses.split(/[\n,;]/).map((text) => text.trim()).filter(Boolean);
-        const body = { email_addresses, template, ...(subject && { subject }) };
-        try {
-            await api.post<Message[] | null>(`${INVITATIONS}${invitation.pk}/send_email/`, body, { idempotencyKey: key });
-        } catch (error) {
-            if (!(error instanceof Refusal) || error.status !== 400) throw error;
-            const { of, others } = byField(error.body, ["email_addresses", "template", "subject"]);
-            setErrors(of);
-            if (others.length > 0) complain(error);
-            return false;
-        }
-        tell(`${count(email_addresses.length, "mail")} will be sent.`);
-        onDone();
-        return;
-    };
-    const described = (name: string) => errors[name] && { "aria-invalid": true, "aria-describedby": `${id}-${name}` };
-    return (
-        <Confirm title={`Mail ${invitation.name}`} action="Send" onConfirm={send} onClose={onClose}>
-            <div class="field">
-                <label for={`${id}-to`}>To</label>
-                <textarea
-                    id={`${id}-to`}
-                    rows={3}
-                    value={addresses}
-                    {...described("email_addresses")}
-                    onInput={(event) => setAddresses(event.currentTarget.value)}
-                />
-                <p class="help">One address a line. Each gets a mail of their own.</p>
-                {errors.email_addresses && (
-                    <FieldErrors id={`${id}-email_addresses`} errors={errors.email_addresses} />
-                )}
-            </div>
-            <div class="field">
-                <label for={`${id}-template-input`}>Template</label>
-                <select
-                    id={`${id}-template-input`}
-                    value={template}
-                    {...described("template")}
-                    onChange={(event) => setTemplate(event.currentTarget.value)}
-                >
-                    {(templates.data ?? [{ name: template, description: template }]).map(({ name, description }) => (
-                        <option key={name} value={name}>
-                            {description}
-                        </option>
-                    ))}
-                </select>
-                {errors.template && <FieldErrors id={`${id}-template`} errors={errors.template} />}
-            </div>
-            <div class="field">
-                <label for={`${id}-subject-input`}>Subject</label>
-                <input
-                    id={`${id}-subject-input`}
-                    placeholder="The template's own"
-                    maxLength={200}
-                    value={subject}
-                    {...described("subject")}
-                    onInput={(event) => setSubject(event.currentTarget.value)}
-                />
-                {errors.subject && <FieldErrors id={`${id}-subject`} errors={errors.subject} />}
-            </div>
-        </Confirm>
-    );
 }
 
 export function Extend({ invitation, onClose, onDone }: Props) {
@@ -137,11 +54,21 @@ export function Extend({ invitation, onClose, onDone }: Props) {
         onDone();
     };
     return (
-        <Confirm title={`Extend ${invitation.name}`} action="Extend" disabled={!expires} onConfirm={extend} onClose={onClose}>
+        <Confirm
+            title={`Extend ${invitation.name}`}
+            action="Extend"
+            disabled={!expires}
+            onConfirm={extend}
+            onClose={onClose}
+        >
             <p>It {invitation.expires ? `expires ${date(invitation.expires)}` : "never expires"}.</p>
             <div class="chips" role="group" aria-label="Extend by">
                 {EXTENSIONS.map(([name, days]) => (
-                    <button key={name} type="button" onClick={() => setExpires(toLocalInput(new Date(from + days * DAY_MS)))}>
+                    <button
+                        key={name}
+                        type="button"
+                        onClick={() => setExpires(toLocalInput(new Date(from + days * DAY_MS)))}
+                    >
                         + {name}
                     </button>
                 ))}
@@ -163,7 +90,11 @@ export function Extend({ invitation, onClose, onDone }: Props) {
 /** Delete several at once. */
 export function RevokeMany({ pks, onClose, onDone }: { pks: string[]; onClose: () => void; onDone: () => void }) {
     const revoke = async () => {
-        const { data } = await api.post<{ pks: string[] }>(`${INVITATIONS}bulk_delete/`, { pks }, { idempotencyKey: newKey() });
+        const { data } = await api.post<{ pks: string[] }>(
+            `${INVITATIONS}bulk_delete/`,
+            { pks },
+            { idempotencyKey: newKey() },
+        );
         tell(`${count(data.pks.length, "invitation")} revoked.`);
         onDone();
     };
@@ -176,42 +107,6 @@ export function RevokeMany({ pks, onClose, onDone }: { pks: string[]; onClose: (
             onClose={onClose}
         >
             <p>Their links stop working at once. They can't be brought back.</p>
-        </Confirm>
-    );
-}
-
-/** Mail several, each to the address that it names. */
-export function MailMany({ invitations, onClose, onDone }: { invitations: Invitation[]; onClose: () => void; onDone: () => void }) {
-    const addressed = invitations.filter((invitation) => invitation.flow && addressOf(invitation));
-    const [done, setDone] = useState(0);
-    const send = async () => {
-        const failed: string[] = [];
-        for (const invitation of addressed) {
-            const body = { email_addresses: [addressOf(invitation)] };
-            try {
-                await api.post(`${INVITATIONS}${invitation.pk}/send_email/`, body, { idempotencyKey: newKey() });
-            } catch (error) {
-                failed.push(`${invitation.name}: ${told(error)}`);
-            }
-            setDone((done) => done + 1);
-        }
-        tell(`${count(addressed.length - failed.length, "mail")} will be sent.`);
-        if (failed[0]) complain(`${count(failed.length, "mail")} not taken. ${failed[0]}`);
-        onDone();
-    };
-    return (
-        <Confirm
-            title={`Mail ${count(addressed.length, "invitation")}`}
-            action="Send"
-            disabled={addressed.length === 0}
-            onConfirm={send}
-            onClose={onClose}
-        >
-            <p>Each goes to the address in its own data.</p>
-            {addressed.length < invitations.length && (
-                <p>{count(invitations.length - addressed.length, "invitation")} without an address or a flow left out.</p>
-            )}
-            {done > 0 && <progress aria-label="Mails queued" max={addressed.length} value={done} />}
         </Confirm>
     );
 }

@@ -51,7 +51,11 @@ function isTable(text: string): boolean {
 }
 
 function plain(header: string): string {
-    return header.trim().replace(/^"(.*)"$/, "$1").trim().toLowerCase();
+    return header
+        .trim()
+        .replace(/^"(.*)"$/, "$1")
+        .trim()
+        .toLowerCase();
 }
 
 function readTable(text: string): Line[] {

@@ -20,7 +20,9 @@ export function Made({ answer, flow }: { answer: BulkAnswer; flow: string | null
     const slug = flows.data;
     const download = () => {
         const made = answer.results.filter(({ pk }) => pk);
-        const rows = made.map(({ pk, name, expires }) => [name, slug ? link(pk ?? "", slug) : pk, expires ?? ""].join(","));
+        const rows = made.map(({ pk, name, expires }) =>
+            [name, slug ? link(pk ?? "", slug) : pk, expires ?? ""].join(","),
+        );
         save("invitations.csv", "text/csv", ["name,link,expires", ...rows, ""].join("\n"));
         tell("The links are saved. Whoever has them can use them.");
     };

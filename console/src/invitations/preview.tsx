@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 
 import { count, number, value } from "../format";
-import { Badge } from "../ui/parts";
+import { Badge, Quiet } from "../ui/parts";
 import { Table } from "../ui/table";
 import type { Line } from "./lines";
 
@@ -33,7 +33,11 @@ export function Preview({ lines, checking, onShow }: PreviewProps) {
             <h2>Preview</h2>
             <p role="status">
                 {count(lines.length, "line")}
-                {bad.length > 0 ? `, ${number(bad.length)} of them wrong. ` : checking ? ", looking at them…" : ", all good."}
+                {bad.length > 0
+                    ? `, ${number(bad.length)} of them wrong. `
+                    : checking
+                      ? ", looking at them…"
+                      : ", all good."}
                 {bad.slice(0, NAMED).map((line) => (
                     <button key={line.number} type="button" class="plain" onClick={() => visit(line)}>
                         Line {line.number}
@@ -48,7 +52,10 @@ export function Preview({ lines, checking, onShow }: PreviewProps) {
                     { label: "Line", cell: (line) => line.number },
                     { label: "Name", cell: (line) => <span class="text">{line.draft.name}</span> },
                     { label: "Data", cell: (line) => <Data of={line.draft.fixed_data} /> },
-                    { label: "Expires", cell: (line) => line.draft.expires ?? <span class="quiet">as all</span> },
+                    {
+                        label: "Expires",
+                        cell: (line) => (line.draft.expires ? value(line.draft.expires) : <Quiet>as all</Quiet>),
+                    },
                     { label: "Verdict", cell: (line) => <Verdict line={line} onShow={onShow} /> },
                 ]}
             />

@@ -158,7 +158,7 @@ function Add({ flow, onAdded }: { flow: Flowing; onAdded: () => void }) {
             <div class="field">
                 <label for={id}>Add a stage</label>
                 <div class="joined">
-                    <Picker key={turn} id={id} from={STAGES} picked={stage} onPick={setStage} />
+                    <Picker key={turn} ties={{ id }} from={STAGES} picked={stage} onPick={setStage} />
                     <button type="submit" disabled={!stage || busy}>
                         Add at the end
                     </button>

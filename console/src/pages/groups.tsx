@@ -19,8 +19,7 @@ export function Groups() {
                     { label: "Name", ordering: "name", cell: (group) => <span class="text">{group.name}</span> },
                     {
                         label: "Parents",
-                        cell: (group) =>
-                            group.parents_obj?.map((parent) => parent.name).join(", ") || <Quiet>–</Quiet>,
+                        cell: (group) => group.parents_obj?.map((parent) => parent.name).join(", ") || <Quiet>–</Quiet>,
                     },
                     {
                         label: "Rights",

@@ -5,9 +5,10 @@ import type { HistoryEntry, InvitationStatus, Invitation as Invited, Message } f
 import { ObjectForm } from "../forms/object-form";
 import { date, value, words } from "../format";
 import { useEvery, useLoad, useOwnId, useTitle } from "../hooks";
-import { Extend, INVITATIONS, Mail, copyLink } from "../invitations/dialogs";
+import { Extend, INVITATIONS, copyLink } from "../invitations/dialogs";
 import { EXTENDED, WIDGETS, declared as declaredInvitation } from "../invitations/fields";
 import { link } from "../invitations/link";
+import { Mail } from "../invitations/mail";
 import { go } from "../router";
 import { Delete } from "../ui/delete";
 import { Badge, Expiry, Facts, Failure, Head, Loading, Time, type Tone } from "../ui/parts";
@@ -146,7 +147,13 @@ function Usable({ status }: { status: InvitationStatus }) {
     return <Badge tone="warn">{REASONS[status.reason ?? ""] ?? "can't be used"}</Badge>;
 }
 
-const STATES: Record<Message["state"], Tone> = { queued: "calm", sending: "calm", sent: "good", failed: "warn", dead: "bad" };
+const STATES: Record<Message["state"], Tone> = {
+    queued: "calm",
+    sending: "calm",
+    sent: "good",
+    failed: "warn",
+    dead: "bad",
+};
 
 function Messages({ path, turn }: { path: string; turn: number }) {
     const mails = useLoad(`${path} ${turn}`, async (signal) => {
@@ -203,7 +210,10 @@ function State({ mail, onRetry }: { mail: Message; onRetry: (mail: Message) => v
 }
 
 function History({ path, turn }: { path: string; turn: number }) {
-    const history = useLoad(`${path} ${turn}`, async (signal) => (await api.get<HistoryEntry[]>(path, { signal })).data);
+    const history = useLoad(
+        `${path} ${turn}`,
+        async (signal) => (await api.get<HistoryEntry[]>(path, { signal })).data,
+    );
     return (
         <section class="card">
             <h2>History</h2>
@@ -211,7 +221,8 @@ function History({ path, turn }: { path: string; turn: number }) {
             <ol class="history">
                 {history.data?.map((entry) => (
                     <li key={entry.id}>
-                        <strong>{words(entry.action)}</strong> <span class="quiet">by {entry.username ?? "the server"}</span>{" "}
+                        <strong>{words(entry.action)}</strong>{" "}
+                        <span class="quiet">by {entry.username ?? "the server"}</span>{" "}
                         <time dateTime={entry.created} class="quiet">
                             {date(entry.created)}
                         </time>

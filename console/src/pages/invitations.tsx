@@ -3,7 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 import type { Invitation } from "../api/types";
 import { count } from "../format";
 import { useTitle } from "../hooks";
-import { Extend, INVITATIONS, Mail, MailMany, RevokeMany, copyLink } from "../invitations/dialogs";
+import { Extend, INVITATIONS, RevokeMany, copyLink } from "../invitations/dialogs";
+import { Mail, MailMany } from "../invitations/mail";
 import { href, refine, useRoute } from "../router";
 import { Delete } from "../ui/delete";
 import { List, useList } from "../ui/list";
@@ -113,7 +114,7 @@ function Filters() {
             <span class="filter">
                 <label for="filter-flow">Flow</label>
                 <Picker
-                    id="filter-flow"
+                    ties={{ id: "filter-flow" }}
                     key={query.get("flow__slug") ?? ""}
                     from={{ ...FLOWS, keyOf: (flow) => flow.slug }}
                     picked={query.get("flow__slug") ?? ""}

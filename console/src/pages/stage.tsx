@@ -88,7 +88,7 @@ function InFlows({ stage, onChanged }: { stage: Staged; onChanged: () => void })
                 <div class="field">
                     <label for={id}>Add it to a flow</label>
                     <div class="joined">
-                        <Picker key={turn} id={id} from={FLOWS} picked={flow} onPick={setFlow} />
+                        <Picker key={turn} ties={{ id }} from={FLOWS} picked={flow} onPick={setFlow} />
                         <button type="submit" disabled={!flow || busy}>
                             Add at the end
                         </button>

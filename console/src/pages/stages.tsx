@@ -91,7 +91,11 @@ export function Stages({ kind }: { kind: Kind }) {
             </Head>
             <nav class="tabs" aria-label="Types of stages">
                 {Object.values(KINDS).map((one) => (
-                    <a key={one.slug} href={href(`/stages/${one.slug}`)} aria-current={one === kind ? "page" : undefined}>
+                    <a
+                        key={one.slug}
+                        href={href(`/stages/${one.slug}`)}
+                        aria-current={one === kind ? "page" : undefined}
+                    >
                         {one.label}
                     </a>
                 ))}

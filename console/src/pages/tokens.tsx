@@ -14,9 +14,17 @@ export function Tokens() {
                 list={list}
                 keyOf={(token) => token.pk}
                 columns={[
-                    { label: "Identifier", ordering: "identifier", cell: (token) => <span class="text">{token.identifier}</span> },
+                    {
+                        label: "Identifier",
+                        ordering: "identifier",
+                        cell: (token) => <span class="text">{token.identifier}</span>,
+                    },
                     { label: "User", cell: (token) => <span class="word">{token.user_obj.username}</span> },
-                    { label: "Intent", ordering: "intent", cell: (token) => <Badge>{token.intent.replaceAll("_", " ")}</Badge> },
+                    {
+                        label: "Intent",
+                        ordering: "intent",
+                        cell: (token) => <Badge>{token.intent.replaceAll("_", " ")}</Badge>,
+                    },
                     { label: "Description", cell: (token) => token.description || <Quiet>–</Quiet> },
                     {
                         label: "Expires",

@@ -15,9 +15,17 @@ export function Users() {
                 list={list}
                 keyOf={(user) => String(user.pk)}
                 columns={[
-                    { label: "Username", ordering: "username", cell: (user) => <span class="word">{user.username}</span> },
+                    {
+                        label: "Username",
+                        ordering: "username",
+                        cell: (user) => <span class="word">{user.username}</span>,
+                    },
                     { label: "Name", ordering: "name", cell: (user) => user.name },
-                    { label: "Email", ordering: "email", cell: (user) => <span class="text">{user.email || <Quiet>–</Quiet>}</span> },
+                    {
+                        label: "Email",
+                        ordering: "email",
+                        cell: (user) => <span class="text">{user.email || <Quiet>–</Quiet>}</span>,
+                    },
                     { label: "Type", cell: (user) => user.type.replaceAll("_", " ") },
                     {
                         label: "Rights",

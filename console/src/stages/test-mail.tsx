@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { Refusal, api } from "../api/client";
 import type { TestOutcome } from "../api/types";
 import { byField } from "../forms/declaration";
-import { FieldErrors } from "../forms/field";
+import { Labelled } from "../forms/labelled";
 import { useOwnId } from "../hooks";
 import { Badge } from "../ui/parts";
 import { complain } from "../ui/toasts";
@@ -46,31 +46,30 @@ export function TestMail({ path }: { path: string }) {
             <h2>Test mail</h2>
             <form onSubmit={test}>
                 <p class="help">With the settings as they are saved.</p>
-                <div class="field">
-                    <label for={`${id}-mode`}>How far</label>
-                    <select id={`${id}-mode`} value={mode} onChange={(event) => setMode(event.currentTarget.value)}>
-                        {MODES.map(([value, label]) => (
-                            <option key={value} value={value}>
-                                {label}
-                            </option>
-                        ))}
-                    </select>
-                </div>
+                <Labelled id={`${id}-mode`} label="How far" errors={mode === "send" ? [] : errors}>
+                    {(ties) => (
+                        <select {...ties} value={mode} onChange={(event) => setMode(event.currentTarget.value)}>
+                            {MODES.map(([value, label]) => (
+                                <option key={value} value={value}>
+                                    {label}
+                                </option>
+                            ))}
+                        </select>
+                    )}
+                </Labelled>
                 {mode === "send" && (
-                    <div class="field">
-                        <label for={`${id}-to`}>To</label>
-                        <input
-                            id={`${id}-to`}
-                            inputMode="email"
-                            placeholder="you@example.org"
-                            value={to}
-                            aria-invalid={errors.length > 0 ? true : undefined}
-                            aria-describedby={errors.length > 0 ? `${id}-errors` : undefined}
-                            onInput={(event) => setTo(event.currentTarget.value)}
-                        />
-                    </div>
+                    <Labelled id={`${id}-to`} label="To" errors={errors}>
+                        {(ties) => (
+                            <input
+                                {...ties}
+                                inputMode="email"
+                                placeholder="you@example.org"
+                                value={to}
+                                onInput={(event) => setTo(event.currentTarget.value)}
+                            />
+                        )}
+                    </Labelled>
                 )}
-                {errors.length > 0 && <FieldErrors id={`${id}-errors`} errors={errors} />}
                 <div class="actions">
                     <button type="submit" disabled={busy}>
                         {busy ? "Testing…" : mode === "send" ? "Send test mail" : "Test"}
@@ -86,7 +85,9 @@ function Outcome({ outcome }: { outcome: TestOutcome }) {
     return (
         <>
             <p>
-                <Badge tone={outcome.successful ? "good" : "bad"}>{outcome.successful ? "It works" : "It doesn't work"}</Badge>
+                <Badge tone={outcome.successful ? "good" : "bad"}>
+                    {outcome.successful ? "It works" : "It doesn't work"}
+                </Badge>
             </p>
             <ol class="steps">
                 {outcome.steps.map((step) => (

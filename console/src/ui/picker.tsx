@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { api } from "../api/client";
 import type { Page } from "../api/types";
+import type { Ties } from "../forms/labelled";
 import { useLoad, useOwnId } from "../hooks";
 
 /** Where objects are picked from. */
@@ -31,7 +32,7 @@ export const STAGES: Source<{ pk: string; name: string }> = {
 };
 
 interface PickerProps<T> {
-    id: string;
+    ties: Ties;
     from: Source<T>;
     /** The key of what is picked; empty for nothing. */
     picked: string;
@@ -40,8 +41,6 @@ interface PickerProps<T> {
     onPick: (key: string, name: string) => void;
     placeholder?: string;
     disabled?: boolean;
-    invalid?: boolean;
-    describedBy?: string;
 }
 
 export function Picker<T>(props: PickerProps<T>) {
@@ -68,18 +67,19 @@ export function Picker<T>(props: PickerProps<T>) {
             if (option) onPick(from.keyOf(option), text);
         }
     }, [options.data]);
+    const unknown = text !== "" && !picked && !options.loading;
     return (
         <>
             <input
-                id={props.id}
+                id={props.ties.id}
                 list={list}
                 autocomplete="off"
                 spellcheck={false}
                 placeholder={props.placeholder ?? "Type to search"}
                 value={text}
                 disabled={props.disabled ?? false}
-                aria-invalid={props.invalid || (text !== "" && !picked && !options.loading) ? true : undefined}
-                aria-describedby={props.describedBy}
+                aria-invalid={props.ties["aria-invalid"] || unknown ? true : undefined}
+                aria-describedby={props.ties["aria-describedby"]}
                 onInput={(event) => type(event.currentTarget.value)}
             />
             <datalist id={list}>
