@@ -269,6 +269,11 @@ pub const SETTINGS: &[Setting] = &[
         "what `flow_set` in a request does: `apply` binds the flows, `ignore` is authentik since 2025.12",
     ),
     setting(
+        "AUTHENTIK_STAGES__CONSOLE",
+        "",
+        "`true` or `false`: whether `/` is the console; unset, it is on our own database, and not on authentik's",
+    ),
+    setting(
         "AUTHENTIK_STAGES__EXPIRED",
         "delete",
         "what becomes of expired invitations on our own database: `delete` deletes them within minutes, as authentik does, `keep` leaves them",
@@ -395,6 +400,8 @@ pub struct Settings {
     pub template_dir: PathBuf,
     /// What `flow_set` in a request does.
     pub flow_set: FlowSetMode,
+    /// Whether there is the console; unset, that is for the database to say.
+    pub console: Option<bool>,
     /// What becomes of expired invitations on our own database.
     pub expired: ExpiredMode,
     /// Whose enumerations and templates hold on our own database.
@@ -510,6 +517,10 @@ impl Settings {
                 "ignore" => Some(FlowSetMode::Ignore),
                 _ => None,
             })?,
+            console: source.parse("AUTHENTIK_STAGES__CONSOLE", "true or false", |text| match text {
+                "" => Some(None),
+                text => text.parse().ok().map(Some),
+            })?,
             expired: source.parse("AUTHENTIK_STAGES__EXPIRED", "delete or keep", |text| match text {
                 "delete" => Some(ExpiredMode::Delete),
                 "keep" => Some(ExpiredMode::Keep),
@@ -545,6 +556,11 @@ impl Settings {
             searched,
             needs,
         }
+    }
+
+    /// Whether `/` is the console. Beside authentik it is authentik's, unless somebody says so.
+    pub fn has_console(&self, is_attached: bool) -> bool {
+        self.console.unwrap_or(!is_attached)
     }
 
     /// Whether `flow_set` in a request is taken.
@@ -691,6 +707,19 @@ mod tests {
     }
 
     #[rstest]
+    #[case("", true, false)]
+    #[case("true", true, true)]
+    #[case("false", false, false)]
+    fn the_console_is_there_by_itself_on_our_own_database_alone(
+        #[case] value: &str,
+        #[case] own: bool,
+        #[case] attached: bool,
+    ) {
+        let settings = read(&[("AUTHENTIK_STAGES__CONSOLE", value)]).unwrap();
+        assert_eq!([settings.has_console(false), settings.has_console(true)], [own, attached]);
+    }
+
+    #[rstest]
     #[case("AUTHENTIK_LISTEN__HTTP", "nine thousand")]
     #[case("AUTHENTIK_LISTEN__HTTPS", "nine thousand")]
     #[case("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS", "192.0.2.1")]
@@ -714,6 +743,7 @@ mod tests {
     #[case("AUTHENTIK_STAGES__HEAD", "4096")]
     #[case("AUTHENTIK_STAGES__BODIES", "2621439")]
     #[case("AUTHENTIK_STAGES__STALL", "milliseconds=5")]
+    #[case("AUTHENTIK_STAGES__CONSOLE", "maybe")]
     #[case("AUTHENTIK_STAGES__FLOW_SET", "maybe")]
     #[case("AUTHENTIK_STAGES__EXPIRED", "maybe")]
     #[case("AUTHENTIK_STAGES__DEFAULT_TOKEN_DURATION", "soon")]

@@ -1,9 +1,11 @@
 //! HTTP: what comes in and what goes out.
 
+mod assets;
 mod body;
 mod browser;
 mod conditional;
 mod connections;
+mod console;
 mod door;
 mod error;
 mod health;

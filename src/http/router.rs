@@ -17,7 +17,7 @@ use tower_http::compression::CompressionLayer;
 
 use super::conditional::Conditions;
 use super::receive::receive;
-use super::{browser, health, sessions, trusted_proxies, unread};
+use super::{browser, console, health, sessions, trusted_proxies, unread};
 use crate::app::App;
 use crate::config::Rate;
 use crate::contract::{API_PREFIX, paths};
@@ -61,6 +61,7 @@ pub fn router(app: App) -> Router {
     let routes = Router::new()
         .nest(API_PREFIX, api(app.settings.throttle))
         .merge(browser::router())
+        .merge(console(&app))
         .route("/-/health/live/", get(health::live))
         .route("/-/health/ready/", get(health::ready))
         .fallback(no_route)
@@ -71,6 +72,15 @@ pub fn router(app: App) -> Router {
         .map_request(merge_slashes)
         .map_request(move |request| trusted_proxies::name_client(&proxies.settings.trusted_proxies, request));
     Router::new().fallback_service(before.service(routes))
+}
+
+/// The console, where there is one.
+fn console(app: &App) -> Router<App> {
+    if app.settings.has_console(app.database.layout.is_attached()) {
+        console::router(app.settings.mail.public_url.as_ref())
+    } else {
+        Router::new()
+    }
 }
 
 /// What a path without a route is told. Whether authentik has it is no secret, so nobody is asked who they are.

@@ -15,6 +15,7 @@ mod climbing;
 mod compatibility;
 mod conditional;
 mod conformance;
+mod console;
 mod credentials;
 mod documents;
 mod door;

@@ -7,21 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
+import { FLAGS } from "./chromium.mjs";
+
 const { BASE, TOKEN, OUTPUT } = process.env;
 const { chromium } = createRequire(join(OUTPUT, "/"))("playwright-core");
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
-const FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-];
-
 // Swagger UI says so of every link to an operation whose name has an underscore.
 const FALSE_ALARM = "Deprecated: escaping deep link whitespace with `_`";
 

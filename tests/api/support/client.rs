@@ -75,7 +75,8 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
-        let absolute = path.starts_with(API_PREFIX) || path.starts_with("/-/");
+        let absolute =
+            path == "/" || [API_PREFIX, "/-/", "/static/"].iter().any(|start| path.starts_with(start));
         let path = if absolute { path.to_owned() } else { format!("{API_PREFIX}{path}") };
         let mut request = Request::builder().method(method).uri(&path);
         if let Some(authorization) = &self.authorization {

@@ -1,0 +1,280 @@
+import { useCallback, useState } from "preact/hooks";
+
+import { Refusal, api } from "../api/client";
+import type { HistoryEntry, InvitationStatus, Invitation as Invited, Message } from "../api/types";
+import { ObjectForm } from "../forms/object-form";
+import { date, value, words } from "../format";
+import { useEvery, useLoad, useOwnId, useTitle } from "../hooks";
+import { Extend, INVITATIONS, copyLink } from "../invitations/dialogs";
+import { EXTENDED, WIDGETS, declared as declaredInvitation } from "../invitations/fields";
+import { link } from "../invitations/link";
+import { Mail } from "../invitations/mail";
+import { go } from "../router";
+import { Delete } from "../ui/delete";
+import { Badge, Expiry, Facts, Failure, Head, Loading, Time, type Tone } from "../ui/parts";
+import { Table } from "../ui/table";
+import { complain, tell } from "../ui/toasts";
+
+const BACK = { path: "/invitations", label: "Invitations" };
+
+export function Invitation({ pk }: { pk: string }) {
+    const path = `${INVITATIONS}${pk}/`;
+    const loaded = useLoad(path, (signal) => api.get<Invited>(path, { query: EXTENDED, signal }));
+    const [open, setOpen] = useState<"mail" | "extend" | "revoke" | null>(null);
+    const [turn, setTurn] = useState(0);
+    useTitle(loaded.data?.data.name ?? "Invitation");
+    const changed = () => {
+        setOpen(null);
+        setTurn((turn) => turn + 1);
+        loaded.reload();
+    };
+    if (loaded.error instanceof Refusal && loaded.error.status === 404) return <Gone pk={pk} />;
+    if (!loaded.data) return loaded.error ? <Failure error={loaded.error} onRetry={loaded.reload} /> : <Loading />;
+    const { data: invitation, etag } = loaded.data;
+    const dialog = { invitation, onClose: () => setOpen(null), onDone: changed };
+    return (
+        <>
+            <Head title={invitation.name} back={BACK}>
+                <button type="button" disabled={!invitation.flow} onClick={() => setOpen("mail")}>
+                    Mail
+                </button>
+                <button type="button" onClick={() => setOpen("extend")}>
+                    Extend
+                </button>
+                <button type="button" class="danger" onClick={() => setOpen("revoke")}>
+                    Revoke
+                </button>
+            </Head>
+            <div class="columns">
+                <div>
+                    <Link invitation={invitation} />
+                    <Status invitation={invitation} turn={turn} />
+                    <Messages path={path} turn={turn} />
+                    <History path={`${path}history/`} turn={turn} />
+                </div>
+                <Change key={etag} path={path} loaded={loaded.data} onSaved={changed} />
+            </div>
+            {open === "mail" && <Mail {...dialog} />}
+            {open === "extend" && <Extend {...dialog} />}
+            {open === "revoke" && (
+                <Delete
+                    path={path}
+                    name={invitation.name}
+                    verb="Revoke"
+                    done="revoked"
+                    etag={etag}
+                    query={EXTENDED}
+                    onClose={() => setOpen(null)}
+                    onDeleted={() => go("/invitations")}
+                />
+            )}
+        </>
+    );
+}
+
+/** One that was used, revoked or has expired: its history is all that is left. */
+function Gone({ pk }: { pk: string }) {
+    return (
+        <>
+            <Head title="This invitation is gone" back={BACK} />
+            <History path={`${INVITATIONS}history/?invitation=${pk}`} turn={0} />
+        </>
+    );
+}
+
+function Link({ invitation }: { invitation: Invited }) {
+    const id = useOwnId("link");
+    const flow = invitation.flow_obj;
+    return (
+        <section class="card">
+            <h2>
+                <label for={id}>Link</label>
+            </h2>
+            {flow ? (
+                <div class="joined">
+                    <input
+                        id={id}
+                        readOnly
+                        value={link(invitation.pk, flow.slug)}
+                        onFocus={(event) => event.currentTarget.select()}
+                    />
+                    <button type="button" class="primary" onClick={() => copyLink(invitation)}>
+                        Copy link
+                    </button>
+                </div>
+            ) : (
+                <>
+                    <input id={id} readOnly disabled value="" />
+                    <p class="help">It is for any flow. Choose one, and there is a link and mail.</p>
+                </>
+            )}
+        </section>
+    );
+}
+
+const REASONS: Record<string, string> = {
+    expired: "It has expired.",
+    other_flow: "It is for another flow.",
+    used_up: "It has been used as often as it may be.",
+    reserved: "What is left of it is kept for somebody.",
+};
+
+function Status({ invitation, turn }: { invitation: Invited; turn: number }) {
+    const path = `${INVITATIONS}${invitation.pk}/status/`;
+    const { data, error } = useLoad(`${path} ${turn}`, async (signal) => {
+        return (await api.get<InvitationStatus>(path, { signal })).data;
+    });
+    return (
+        <section class="card">
+            <h2>Status</h2>
+            {error ? <p class="quiet">{error instanceof Error ? error.message : ""}</p> : null}
+            <Facts
+                facts={[
+                    ["Now", data ? <Usable status={data} /> : "–"],
+                    ["Expires", <Expiry at={invitation.expires} />],
+                    ["Used", data ? String(data.uses) : "–"],
+                    ["Left", data ? (data.left === null ? "any number" : String(data.left)) : "–"],
+                    ["Kept for somebody", data ? String(data.reserved) : "–"],
+                    ["Made by", invitation.created_by.username],
+                ]}
+            />
+        </section>
+    );
+}
+
+function Usable({ status }: { status: InvitationStatus }) {
+    if (status.usable) return <Badge tone="good">can be used</Badge>;
+    return <Badge tone="warn">{REASONS[status.reason ?? ""] ?? "can't be used"}</Badge>;
+}
+
+const STATES: Record<Message["state"], Tone> = {
+    queued: "calm",
+    sending: "calm",
+    sent: "good",
+    failed: "warn",
+    dead: "bad",
+};
+
+function Messages({ path, turn }: { path: string; turn: number }) {
+    const mails = useLoad(`${path} ${turn}`, async (signal) => {
+        return (await api.get<Message[]>(`${path}messages/`, { signal })).data;
+    });
+    const waiting = mails.data?.some(({ state }) => state === "queued" || state === "sending") ?? false;
+    useEvery(1500, waiting, mails.reload);
+    const retry = useCallback(
+        async (message: Message) => {
+            try {
+                await api.post(`${path}messages/${message.pk}/retry/`, {});
+                tell(`The mail to ${message.address} is tried again.`);
+                mails.reload();
+            } catch (error) {
+                complain(error);
+            }
+        },
+        [path, mails.reload],
+    );
+    return (
+        <section class="card">
+            <h2>Mails</h2>
+            {mails.error ? <p class="quiet">{mails.error instanceof Error ? mails.error.message : ""}</p> : null}
+            {mails.data?.length === 0 && <p class="quiet">Nobody was mailed.</p>}
+            {mails.data && mails.data.length > 0 && (
+                <Table
+                    caption="Mails with this invitation"
+                    rows={mails.data}
+                    keyOf={(mail) => mail.pk}
+                    columns={[
+                        { label: "To", cell: (mail) => <span class="text">{mail.address}</span> },
+                        { label: "State", cell: (mail) => <State mail={mail} onRetry={retry} /> },
+                        { label: "The server says", cell: (mail) => <span class="small">{mail.reply || "–"}</span> },
+                        { label: "When", cell: (mail) => <Time at={mail.created} /> },
+                    ]}
+                />
+            )}
+        </section>
+    );
+}
+
+function State({ mail, onRetry }: { mail: Message; onRetry: (mail: Message) => void }) {
+    const failed = mail.state === "failed" || mail.state === "dead";
+    return (
+        <span class="actions">
+            <Badge tone={STATES[mail.state]}>{mail.state}</Badge>
+            {failed && (
+                <button type="button" aria-label={`Retry the mail to ${mail.address}`} onClick={() => onRetry(mail)}>
+                    Retry
+                </button>
+            )}
+        </span>
+    );
+}
+
+function History({ path, turn }: { path: string; turn: number }) {
+    const history = useLoad(
+        `${path} ${turn}`,
+        async (signal) => (await api.get<HistoryEntry[]>(path, { signal })).data,
+    );
+    return (
+        <section class="card">
+            <h2>History</h2>
+            {history.error ? <p class="quiet">{history.error instanceof Error ? history.error.message : ""}</p> : null}
+            <ol class="history">
+                {history.data?.map((entry) => (
+                    <li key={entry.id}>
+                        <strong>{words(entry.action)}</strong>{" "}
+                        <span class="quiet">by {entry.username ?? "the server"}</span>{" "}
+                        <time dateTime={entry.created} class="quiet">
+                            {date(entry.created)}
+                        </time>
+                        <Details details={entry.details} />
+                    </li>
+                ))}
+            </ol>
+        </section>
+    );
+}
+
+function Details({ details }: { details: Record<string, unknown> }) {
+    const entries = Object.entries(details);
+    if (entries.length === 0) return null;
+    return (
+        <ul>
+            {entries.map(([name, detail]) => (
+                <li key={name}>
+                    {name}: {isChange(detail) ? `${value(detail.old)} → ${value(detail.new)}` : value(detail)}
+                </li>
+            ))}
+        </ul>
+    );
+}
+
+function isChange(detail: unknown): detail is { old: unknown; new: unknown } {
+    return typeof detail === "object" && detail !== null && "old" in detail && "new" in detail;
+}
+
+interface ChangeProps {
+    path: string;
+    loaded: { data: Invited; etag: string | null };
+    onSaved: () => void;
+}
+
+function Change({ path, loaded, onSaved }: ChangeProps) {
+    const declared = useLoad(path, (signal) => declaredInvitation(path, signal, loaded.data));
+    if (!declared.data) return null;
+    return (
+        <section class="card">
+            <h2>Change it</h2>
+            <ObjectForm
+                declared={declared.data}
+                path={path}
+                query={EXTENDED}
+                object={{ data: { ...loaded.data }, etag: loaded.etag }}
+                widgets={WIDGETS}
+                onSaved={() => {
+                    tell("The changes are saved.");
+                    onSaved();
+                }}
+            />
+        </section>
+    );
+}

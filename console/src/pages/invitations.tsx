@@ -1,0 +1,202 @@
+import { useEffect, useState } from "preact/hooks";
+
+import type { Invitation } from "../api/types";
+import { count } from "../format";
+import { useTitle } from "../hooks";
+import { Extend, INVITATIONS, RevokeMany, copyLink } from "../invitations/dialogs";
+import { Mail, MailMany } from "../invitations/mail";
+import { href, refine, useRoute } from "../router";
+import { Delete } from "../ui/delete";
+import { List, useList } from "../ui/list";
+import { Badge, Expiry, Head, Quiet } from "../ui/parts";
+import { FLOWS, Picker } from "../ui/picker";
+import type { Column } from "../ui/table";
+
+const FILTERS = ["flow__slug", "created_by__username"];
+
+type Open = { what: "mail" | "extend" | "revoke"; invitation: Invitation } | { what: "mail-many" | "revoke-many" };
+
+export function Invitations() {
+    useTitle("Invitations");
+    const list = useList<Invitation>(INVITATIONS, FILTERS);
+    const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+    const [open, setOpen] = useState<Open | null>(null);
+    // What isn't on the page any more is not chosen.
+    const { query } = useRoute();
+    useEffect(() => setChosen(new Set()), [query.toString()]);
+    const close = () => setOpen(null);
+    const done = () => {
+        close();
+        setChosen(new Set());
+        list.reload();
+    };
+    return (
+        <>
+            <Head title="Invitations">
+                <a class="button" href={href("/invitations/import")}>
+                    Invite many
+                </a>
+                <a class="button primary" href={href("/invitations/new")}>
+                    New invitation
+                </a>
+            </Head>
+            {chosen.size > 0 && (
+                <div class="chosen" role="group" aria-label="Chosen invitations">
+                    <span>{count(chosen.size, "invitation")} chosen</span>
+                    <button type="button" onClick={() => setOpen({ what: "mail-many" })}>
+                        Mail them
+                    </button>
+                    <button type="button" class="danger" onClick={() => setOpen({ what: "revoke-many" })}>
+                        Revoke them
+                    </button>
+                    <button type="button" class="plain" onClick={() => setChosen(new Set())}>
+                        Choose none
+                    </button>
+                </div>
+            )}
+            <List
+                one="invitation"
+                list={list}
+                columns={columns(setOpen)}
+                keyOf={(invitation) => invitation.pk}
+                nameOf={(invitation) => invitation.name}
+                filters={FILTERS}
+                selection={{ chosen, onChoose: setChosen }}
+                empty={<a href={href("/invitations/import")}>Invite many from a list</a>}
+            >
+                <Filters />
+            </List>
+            <Dialogs open={open} chosen={chosen} rows={list.data?.results ?? []} onClose={close} onDone={done} />
+        </>
+    );
+}
+
+interface DialogsProps {
+    open: Open | null;
+    chosen: ReadonlySet<string>;
+    rows: Invitation[];
+    onClose: () => void;
+    onDone: () => void;
+}
+
+function Dialogs({ open, chosen, rows, onClose, onDone }: DialogsProps) {
+    switch (open?.what) {
+        case "mail":
+            return <Mail invitation={open.invitation} onClose={onClose} onDone={onDone} />;
+        case "extend":
+            return <Extend invitation={open.invitation} onClose={onClose} onDone={onDone} />;
+        case "revoke":
+            return (
+                <Delete
+                    path={`${INVITATIONS}${open.invitation.pk}/`}
+                    name={open.invitation.name}
+                    verb="Revoke"
+                    done="revoked"
+                    etag={null}
+                    onClose={onClose}
+                    onDeleted={onDone}
+                />
+            );
+        case "mail-many":
+            return <MailMany invitations={rows.filter(({ pk }) => chosen.has(pk))} onClose={onClose} onDone={onDone} />;
+        case "revoke-many":
+            return <RevokeMany pks={[...chosen]} onClose={onClose} onDone={onDone} />;
+        default:
+            return null;
+    }
+}
+
+function Filters() {
+    const { query } = useRoute();
+    const username = query.get("created_by__username") ?? "";
+    return (
+        <>
+            <span class="filter">
+                <label for="filter-flow">Flow</label>
+                <Picker
+                    ties={{ id: "filter-flow" }}
+                    key={query.get("flow__slug") ?? ""}
+                    from={{ ...FLOWS, keyOf: (flow) => flow.slug }}
+                    picked={query.get("flow__slug") ?? ""}
+                    name={query.get("flow__slug") ?? ""}
+                    placeholder="Any"
+                    onPick={(slug, text) => (slug || text === "") && refine({ flow__slug: slug, page: "" })}
+                />
+            </span>
+            <span class="filter">
+                <label for="filter-maker">Made by</label>
+                <input
+                    id="filter-maker"
+                    placeholder="Anybody"
+                    value={username}
+                    onChange={(event) => refine({ created_by__username: event.currentTarget.value.trim(), page: "" })}
+                />
+            </span>
+        </>
+    );
+}
+
+function columns(open: (open: Open) => void): Column<Invitation>[] {
+    return [
+        {
+            label: "Name",
+            ordering: "name",
+            cell: (invitation) => (
+                <a class="text" href={href(`/invitations/${invitation.pk}`)}>
+                    {invitation.name}
+                </a>
+            ),
+        },
+        { label: "For", cell: ({ fixed_data }) => <span class="text">{person(fixed_data)}</span> },
+        { label: "Flow", cell: ({ flow_obj }) => <span class="word">{flow_obj?.slug ?? <Quiet>any</Quiet>}</span> },
+        { label: "Expires", ordering: "expires", cell: ({ expires }) => <Expiry at={expires} /> },
+        {
+            label: "Use",
+            ordering: "single_use",
+            cell: ({ single_use }) => (single_use ? <Badge>once</Badge> : <Quiet>often</Quiet>),
+        },
+        { label: "Made by", wide: true, cell: ({ created_by }) => <span class="word">{created_by.username}</span> },
+        { label: "Actions", right: true, cell: (invitation) => <Actions invitation={invitation} open={open} /> },
+    ];
+}
+
+function person(data: Record<string, unknown>) {
+    const known = [data.email, data.name, data.username].find((value) => typeof value === "string" && value);
+    return known ? String(known) : <Quiet>anybody</Quiet>;
+}
+
+function Actions({ invitation, open }: { invitation: Invitation; open: (open: Open) => void }) {
+    const { name, flow } = invitation;
+    return (
+        <span class="row-actions">
+            <button
+                type="button"
+                aria-label={`Copy link of ${name}`}
+                disabled={!flow}
+                title={flow ? "" : "It takes a flow: open it to choose one"}
+                onClick={() => copyLink(invitation)}
+            >
+                Copy link
+            </button>
+            <button
+                type="button"
+                aria-label={`Mail ${name}`}
+                disabled={!flow}
+                onClick={() => open({ what: "mail", invitation })}
+            >
+                Mail
+            </button>
+            <button type="button" aria-label={`Extend ${name}`} onClick={() => open({ what: "extend", invitation })}>
+                Extend
+            </button>
+            <button
+                type="button"
+                class="danger"
+                aria-label={`Revoke ${name}`}
+                onClick={() => open({ what: "revoke", invitation })}
+            >
+                Revoke
+            </button>
+        </span>
+    );
+}
