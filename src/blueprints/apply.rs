@@ -12,14 +12,14 @@ use super::model::{Model, Models, Object};
 use super::tags::{Resolver, is_true};
 use super::yaml::Node;
 use crate::error::ApiError;
-use crate::views::{Session, key_of};
+use crate::views::{UnitOfWork, key_of};
 
 /// What authentik says of itself in every context; no licence is known here.
 const LICENSED: &str = "goauthentik.io/enterprise/licensed";
 
 /// An import on its way.
 pub struct Import<'a> {
-    session: &'a mut Session,
+    unit: &'a mut UnitOfWork,
     models: Models,
     context: Map<String, Value>,
     /// Keys of objects by the ids of their entries.
@@ -34,7 +34,7 @@ impl<'a> Import<'a> {
     /// # Errors
     /// The file's context can't be resolved, or it names a model that isn't known.
     pub async fn new(
-        session: &'a mut Session,
+        unit: &'a mut UnitOfWork,
         blueprint: &Blueprint,
         context: Map<String, Value>,
     ) -> Result<Self, Refused> {
@@ -47,11 +47,11 @@ impl<'a> Import<'a> {
         let mut whole = Map::from_iter([(LICENSED.to_owned(), Value::Bool(false))]);
         let keys = HashMap::new();
         // Tags in the context see what is given from outside.
-        let mut resolver = Resolver::new(session, &models, &context, &keys);
+        let mut resolver = Resolver::new(unit, &models, &context, &keys);
         let own = resolver.map(blueprint.context.as_deref(), "context").await?;
         merge(&mut whole, own);
         merge(&mut whole, context);
-        Ok(Self { session, models, context: whole, keys, renamed: HashMap::new() })
+        Ok(Self { unit, models, context: whole, keys, renamed: HashMap::new() })
     }
 
     /// Do what an entry says.
@@ -65,12 +65,12 @@ impl<'a> Import<'a> {
         let Some(state) = state else { return Ok(change) };
         let model = model(&self.models, &change.model, &entry.model)?;
         let named = entry.identifiers.as_ref().map_or(line, |identifiers| identifiers.line);
-        let found = model.find(self.session, &change.identifiers).await;
+        let found = model.find(self.unit, &change.identifiers).await;
         let found = found.map_err(|error| Refused::by(named, &error))?;
         if found.is_some() && state == State::MustCreated {
             return Err(Refused::at(line, "it must be created, and is there already"));
         }
-        let step = Step { session: self.session, model, state, attrs: &attrs, found };
+        let step = Step { unit: self.unit, model, state, attrs: &attrs, found };
         let said = entry.attrs.as_ref().map_or(line, |attrs| attrs.line);
         let object = step.take(&mut change).await.map_err(|error| Refused::by(said, &error))?;
         if let Some(pk) = object.and_then(|mut object| object.remove("pk")) {
@@ -86,8 +86,8 @@ impl<'a> Import<'a> {
 
     /// What an entry says, with its tags resolved.
     async fn asked(&mut self, entry: &Entry) -> Result<Asked, Refused> {
-        let Self { session, models, context, keys, renamed } = self;
-        let mut resolver = Resolver::new(session, models, context, keys);
+        let Self { unit, models, context, keys, renamed } = self;
+        let mut resolver = Resolver::new(unit, models, context, keys);
         let Value::String(model) = resolver.value(&entry.model).await? else {
             return Err(Refused::at(entry.model.line, "a model must be a text"));
         };
@@ -122,7 +122,7 @@ struct Asked {
 
 /// What an entry does to its object.
 struct Step<'a> {
-    session: &'a mut Session,
+    unit: &'a mut UnitOfWork,
     model: &'a dyn Model,
     state: State,
     attrs: &'a Object,
@@ -132,7 +132,7 @@ struct Step<'a> {
 impl Step<'_> {
     /// Do it, and say what was done. Gives the object, if there is one afterwards.
     async fn take(self, change: &mut Change) -> Result<Option<Object>, ApiError> {
-        let Self { session, model, state, attrs, found } = self;
+        let Self { unit, model, state, attrs, found } = self;
         let fields = model.fields();
         match (found, state) {
             (None, State::Absent) => {
@@ -140,7 +140,7 @@ impl Step<'_> {
                 Ok(None)
             }
             (Some(before), State::Absent) => {
-                model.remove(session, &by_key(&before)).await?;
+                model.remove(unit, &by_key(&before)).await?;
                 change.what = What::Removed;
                 Ok(None)
             }
@@ -150,7 +150,7 @@ impl Step<'_> {
             }
             (Some(before), _) => {
                 let body = body(attrs, &change.identifiers, false);
-                let after = model.update(session, &by_key(&before), &Value::Object(body.clone())).await?;
+                let after = model.update(unit, &by_key(&before), &Value::Object(body.clone())).await?;
                 change.fields = Change::differences(fields, &body, Some(&before), &after);
                 change.what = if change.fields.is_empty() { What::Kept } else { What::Changed };
                 Ok(Some(after))
@@ -158,7 +158,7 @@ impl Step<'_> {
             (None, _) => {
                 let body = body(attrs, &change.identifiers, true);
                 let key = change.identifiers.get("pk").and_then(key_of);
-                let after = model.create(session, &Value::Object(body.clone()), key).await?;
+                let after = model.create(unit, &Value::Object(body.clone()), key).await?;
                 change.fields = Change::differences(fields, &body, None, &after);
                 change.what = What::Made;
                 Ok(Some(after))

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::emit::{self, Emitted};
 use super::model::{Models, Object};
 use crate::error::ApiError;
-use crate::views::Session;
+use crate::views::UnitOfWork;
 
 /// What stands before the entries.
 pub const HEAD: &str = "\
@@ -42,7 +42,7 @@ const PARENTS: &str = "parents";
 
 /// An export on its way.
 pub struct Export<'a> {
-    session: &'a mut Session,
+    unit: &'a mut UnitOfWork,
     models: Models,
     /// The ids of entries by the keys of their objects.
     ids: HashMap<String, String>,
@@ -53,9 +53,9 @@ pub struct Export<'a> {
 }
 
 impl<'a> Export<'a> {
-    /// One of all that the session's user may view.
-    pub fn new(session: &'a mut Session) -> Self {
-        Self { session, models: Models::all(), ids: HashMap::new(), done: 0, email_stages: 0 }
+    /// One of all that the unit's user may view.
+    pub fn new(unit: &'a mut UnitOfWork) -> Self {
+        Self { unit, models: Models::all(), ids: HashMap::new(), done: 0, email_stages: 0 }
     }
 
     /// The entries of the next model; `None` after the last one. `seen` is told how many objects were read meanwhile.
@@ -67,7 +67,7 @@ impl<'a> Export<'a> {
         let Some(model) = self.models.get(name) else { return Ok(None) };
         let (fields, mut objects) = (model.fields(), Vec::new());
         for number in 1.. {
-            let Some(page) = model.page(self.session, BATCH, number).await? else { break };
+            let Some(page) = model.page(self.unit, BATCH, number).await? else { break };
             seen(page.len());
             objects.extend(page);
         }

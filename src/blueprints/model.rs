@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::resources::{self, Visitor};
-use crate::views::{Resource, Session};
+use crate::views::{Resource, UnitOfWork};
 
 /// What comes of it.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
@@ -25,26 +25,26 @@ pub trait Model: Send + Sync {
     /// Its fields.
     fn fields(&self) -> Fields;
 
-    /// The object that has these values, if the session's user may view it. See [`Session::find`].
-    fn find<'a>(&'a self, session: &'a mut Session, by: &'a Object) -> Doing<'a, Option<Object>>;
+    /// The object that has these values, if the unit's user may view it. See [`UnitOfWork::find`].
+    fn find<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object) -> Doing<'a, Option<Object>>;
 
-    /// So many of those that the session's user may view, in the order of their keys; none behind the last page.
-    fn page<'a>(&'a self, session: &'a mut Session, size: i64, number: i64)
+    /// So many of those that the unit's user may view, in the order of their keys; none behind the last page.
+    fn page<'a>(&'a self, unit: &'a mut UnitOfWork, size: i64, number: i64)
     -> Doing<'a, Option<Vec<Object>>>;
 
     /// Make one, with this key if there is one.
     fn create<'a>(
         &'a self,
-        session: &'a mut Session,
+        unit: &'a mut UnitOfWork,
         body: &'a Value,
         key: Option<KeyValue>,
     ) -> Doing<'a, Object>;
 
     /// Change the one that has these values.
-    fn update<'a>(&'a self, session: &'a mut Session, by: &'a Object, body: &'a Value) -> Doing<'a, Object>;
+    fn update<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object, body: &'a Value) -> Doing<'a, Object>;
 
     /// Delete the one that has these values.
-    fn remove<'a>(&'a self, session: &'a mut Session, by: &'a Object) -> Doing<'a, ()>;
+    fn remove<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object) -> Doing<'a, ()>;
 }
 
 /// All that there are, by `app_label.model`.
@@ -74,8 +74,8 @@ impl Models {
 struct Of<R>(PhantomData<fn() -> R>);
 
 impl<R: Resource> Of<R> {
-    async fn existing(session: &mut Session, by: &Object) -> Result<R, ApiError> {
-        session.find::<R>(by).await?.ok_or_else(|| ApiError::no_match(R::DECLARATION.model.name))
+    async fn existing(unit: &mut UnitOfWork, by: &Object) -> Result<R, ApiError> {
+        unit.find::<R>(by).await?.ok_or_else(|| ApiError::no_match(R::DECLARATION.model.name))
     }
 }
 
@@ -84,45 +84,45 @@ impl<R: Resource> Model for Of<R> {
         R::DECLARATION.fields
     }
 
-    fn find<'a>(&'a self, session: &'a mut Session, by: &'a Object) -> Doing<'a, Option<Object>> {
+    fn find<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object) -> Doing<'a, Option<Object>> {
         Box::pin(async move {
-            let found = session.find::<R>(by).await?;
+            let found = unit.find::<R>(by).await?;
             found.as_ref().map(printed).transpose()
         })
     }
 
     fn page<'a>(
         &'a self,
-        session: &'a mut Session,
+        unit: &'a mut UnitOfWork,
         size: i64,
         number: i64,
     ) -> Doing<'a, Option<Vec<Object>>> {
         Box::pin(async move {
-            let rows = session.page::<R>(&[asc("pk")], size, number).await?;
+            let rows = unit.page::<R>(&[asc("pk")], size, number).await?;
             rows.map(|rows| rows.iter().map(printed).collect()).transpose()
         })
     }
 
     fn create<'a>(
         &'a self,
-        session: &'a mut Session,
+        unit: &'a mut UnitOfWork,
         body: &'a Value,
         key: Option<KeyValue>,
     ) -> Doing<'a, Object> {
-        Box::pin(async move { object(session.create::<R>(body, key).await?) })
+        Box::pin(async move { object(unit.create::<R>(body, key).await?) })
     }
 
-    fn update<'a>(&'a self, session: &'a mut Session, by: &'a Object, body: &'a Value) -> Doing<'a, Object> {
+    fn update<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object, body: &'a Value) -> Doing<'a, Object> {
         Box::pin(async move {
-            let row = Self::existing(session, by).await?;
-            object(session.update(&row, body).await?)
+            let row = Self::existing(unit, by).await?;
+            object(unit.update(&row, body).await?)
         })
     }
 
-    fn remove<'a>(&'a self, session: &'a mut Session, by: &'a Object) -> Doing<'a, ()> {
+    fn remove<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object) -> Doing<'a, ()> {
         Box::pin(async move {
-            let row = Self::existing(session, by).await?;
-            session.remove(&row).await
+            let row = Self::existing(unit, by).await?;
+            unit.remove(&row).await
         })
     }
 }

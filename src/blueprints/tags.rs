@@ -11,7 +11,7 @@ use super::collections;
 use super::format::format;
 use super::model::Models;
 use super::yaml::{Content, Node, scalar};
-use crate::views::Session;
+use crate::views::UnitOfWork;
 
 /// The tags that there are.
 const TAGS: [&str; 13] = [
@@ -43,7 +43,7 @@ type Resolving<'a> = Pin<Box<dyn Future<Output = Result<Value, Refused>> + Send 
 /// What tags look into.
 pub struct Resolver<'a> {
     /// What `!Find` looks through.
-    pub session: &'a mut Session,
+    pub unit: &'a mut UnitOfWork,
     /// Its models.
     pub models: &'a Models,
     /// What `!Context` finds.
@@ -59,12 +59,12 @@ pub struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// One for an entry.
     pub fn new(
-        session: &'a mut Session,
+        unit: &'a mut UnitOfWork,
         models: &'a Models,
         context: &'a Map<String, Value>,
         keys: &'a HashMap<String, Value>,
     ) -> Self {
-        Self { session, models, context, keys, items: Vec::new(), left: MAX_VALUES }
+        Self { unit, models, context, keys, items: Vec::new(), left: MAX_VALUES }
     }
 
     /// The value of a node.
@@ -210,7 +210,7 @@ impl<'a> Resolver<'a> {
                 _ => return Err(refused("it takes pairs of a field and a value")),
             };
         }
-        let found = model.find(self.session, &by).await.map_err(|error| Refused::by(node.line, &error))?;
+        let found = model.find(self.unit, &by).await.map_err(|error| Refused::by(node.line, &error))?;
         Ok(match found {
             Some(object) if tag == "FindObject" => Value::Object(object),
             Some(mut object) => object.remove("pk").unwrap_or_default(),

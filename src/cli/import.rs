@@ -14,7 +14,7 @@ use crate::blueprints::{Blueprint, Change, Import, What};
 use crate::clock::{Clock, Ids};
 use crate::config::Settings;
 use crate::db::Database;
-use crate::views::Session;
+use crate::views::UnitOfWork;
 
 /// What is asked for.
 pub struct Asked {
@@ -36,11 +36,11 @@ pub async fn run(asked: Asked, database: &Database, settings: &Settings) -> anyh
     let name = asked.file.display().to_string();
     let blueprint = Blueprint::parse(&read(&asked.file)?).with_context(|| name.clone())?;
     let app = App::new(database.clone(), settings.clone(), Clock::System, Ids::Random);
-    let mut session = Session::begin(&app, &asked.user, "extended=true")
+    let mut unit = UnitOfWork::begin(&app, &asked.user, "extended=true")
         .await
         .map_err(|error| failure(&asked.user, error))?;
-    let changes = apply(&mut session, &blueprint, context(&asked.context)?).await.with_context(|| name)?;
-    let done = if asked.dry_run { session.undo().await } else { session.commit().await };
+    let changes = apply(&mut unit, &blueprint, context(&asked.context)?).await.with_context(|| name)?;
+    let done = if asked.dry_run { unit.undo().await } else { unit.commit().await };
     done.map_err(|error| failure(&asked.user, error))?;
     if asked.dry_run {
         let shown = changes.iter().filter(|change| change.what != What::Kept);
@@ -72,13 +72,13 @@ fn context(given: &[String]) -> anyhow::Result<Map<String, Value>> {
 }
 
 async fn apply(
-    session: &mut Session,
+    unit: &mut UnitOfWork,
     blueprint: &Blueprint,
     context: Map<String, Value>,
 ) -> anyhow::Result<Vec<Change>> {
     let style = ProgressStyle::with_template("{bar:40} {pos} of {len} entries, {elapsed} gone, {eta} to go")?;
     let bar = ProgressBar::new(blueprint.entries.len() as u64).with_style(style);
-    let mut import = Import::new(session, blueprint, context).await?;
+    let mut import = Import::new(unit, blueprint, context).await?;
     let mut changes = Vec::with_capacity(blueprint.entries.len());
     for entry in &blueprint.entries {
         changes.push(import.apply(entry).await?);

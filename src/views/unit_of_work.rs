@@ -1,4 +1,4 @@
-//! [`Session`]: the actions of the API for somebody who sends no requests, such as a file that the command line imports.
+//! [`UnitOfWork`]: the actions of the API for somebody who sends no requests, such as a file that the command line imports.
 //! They have the rights of a user, and one transaction.
 
 use axum::http::HeaderMap;
@@ -28,7 +28,7 @@ const NOT_AN_ACTION: &str = "This can't be done with it.";
 const NO_IDENTIFIER: &str = "Not a field by which it can be found.";
 
 /// Reads and writes of a user, in one transaction. Dropped, it has done nothing.
-pub struct Session {
+pub struct UnitOfWork {
     app: App,
     caller: Caller,
     origin: Origin,
@@ -46,8 +46,8 @@ struct Parts<'a> {
     after_commit: &'a mut AfterCommit,
 }
 
-impl Session {
-    /// The session of a user, whose answers show what `query` asks for, such as `extended=true`.
+impl UnitOfWork {
+    /// One of a user, whose answers show what `query` asks for, such as `extended=true`.
     ///
     /// # Errors
     /// 403 if there is no such active user; the database failed.
