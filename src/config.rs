@@ -468,18 +468,9 @@ impl Settings {
             answers: source.number("AUTHENTIK_STAGES__ANSWERS", 65_536, MOST_BYTES)?,
             flow_set_entries: source.number("AUTHENTIK_STAGES__FLOW_SET_ENTRIES", 1, 100_000)?,
             search_terms: source.parse("AUTHENTIK_STAGES__SEARCH_TERMS", UP_TO_1000, up_to_1000)?.into(),
-            pgbouncer: source
-                .parse("AUTHENTIK_POSTGRESQL__USE_PGBOUNCER", "true or false", |text| text.parse().ok())?,
-            listen: source.parse(
-                "AUTHENTIK_LISTEN__HTTP",
-                "an address and a port, such as 127.0.0.1:9000",
-                |text| text.parse().ok(),
-            )?,
-            listen_metrics: source.parse(
-                "AUTHENTIK_LISTEN__METRICS",
-                "an address and a port, such as 127.0.0.1:9300",
-                |text| text.parse().ok(),
-            )?,
+            pgbouncer: source.boolean("AUTHENTIK_POSTGRESQL__USE_PGBOUNCER")?,
+            listen: source.address("AUTHENTIK_LISTEN__HTTP")?,
+            listen_metrics: source.address("AUTHENTIK_LISTEN__METRICS")?,
             wants_metrics: source.given("AUTHENTIK_LISTEN__METRICS")?.is_some(),
             log_format: source.parse("AUTHENTIK_STAGES__LOG_FORMAT", "pretty or json", log_format)?,
             traces: source.parse(
@@ -517,10 +508,10 @@ impl Settings {
                 "ignore" => Some(FlowSetMode::Ignore),
                 _ => None,
             })?,
-            console: source.parse("AUTHENTIK_STAGES__CONSOLE", "true or false", |text| match text {
-                "" => Some(None),
-                text => text.parse().ok().map(Some),
-            })?,
+            console: match source.given("AUTHENTIK_STAGES__CONSOLE")? {
+                Some(_) => Some(source.boolean("AUTHENTIK_STAGES__CONSOLE")?),
+                None => None,
+            },
             expired: source.parse("AUTHENTIK_STAGES__EXPIRED", "delete or keep", |text| match text {
                 "delete" => Some(ExpiredMode::Delete),
                 "keep" => Some(ExpiredMode::Keep),
@@ -532,7 +523,7 @@ impl Settings {
                 "a duration such as hours=3;minutes=1",
                 parse_timedelta,
             )?,
-            strict: source.parse("AUTHENTIK_STAGES__STRICT", "true or false", |text| text.parse().ok())?,
+            strict: source.boolean("AUTHENTIK_STAGES__STRICT")?,
             mail: MailSettings::read(&source)?,
         })
     }
@@ -668,6 +659,14 @@ impl Source<'_> {
         self.parse(name, &format!("a number from {least} to {most}"), |text| {
             text.parse().ok().filter(|number| (least..=most).contains(number))
         })
+    }
+
+    fn boolean(&self, name: &str) -> anyhow::Result<bool> {
+        self.parse(name, "true or false", |text| text.to_ascii_lowercase().parse().ok())
+    }
+
+    fn address(&self, name: &str) -> anyhow::Result<SocketAddr> {
+        self.parse(name, "an address and a port, such as 127.0.0.1:9000", |text| text.parse().ok())
     }
 
     fn parse<T>(&self, name: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {

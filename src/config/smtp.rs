@@ -146,12 +146,11 @@ impl SmtpServer {
     pub const MAX_TIMEOUT: u64 = 300;
 
     pub(super) fn read(source: &Source<'_>) -> anyhow::Result<Self> {
-        let boolean = |text: &str| text.to_ascii_lowercase().parse().ok();
-        let start_tls = source.parse("AUTHENTIK_EMAIL__USE_TLS", "true or false", boolean)?;
+        let start_tls = source.boolean("AUTHENTIK_EMAIL__USE_TLS")?;
         let encryption = source.parse(
             "AUTHENTIK_EMAIL__USE_SSL",
             "true or false, and not true together with AUTHENTIK_EMAIL__USE_TLS",
-            |text| Encryption::of(start_tls, boolean(text)?),
+            |text| Encryption::of(start_tls, text.to_ascii_lowercase().parse().ok()?),
         )?;
         Ok(Self {
             host: source.text("AUTHENTIK_EMAIL__HOST")?,
