@@ -12,7 +12,6 @@ use std::str::FromStr;
 use chrono::Duration;
 use drf::permission::Model;
 use ipnet::IpNet;
-use sqlx::postgres::PgConnectOptions;
 
 use crate::contract::Release;
 use crate::contract::duration::parse_timedelta;
@@ -21,6 +20,7 @@ use crate::db::{self, Limits, Location, Needs};
 use crate::telemetry::LogFormat;
 
 pub use mail::{Locale, MailSettings, PublicUrl};
+pub use postgresql::ReadReplicas;
 pub use secret_key::SecretKey;
 pub use smtp::{Encryption, Hosts, Login, SmtpServer, TokenClient};
 
@@ -343,9 +343,7 @@ pub struct Settings {
     /// Which PostgreSQL.
     pub database: Location,
     /// Standbys of it that reads go to.
-    pub replicas: Vec<PgConnectOptions>,
-    /// How far behind they may be.
-    pub replica_lag: std::time::Duration,
+    pub replicas: ReadReplicas,
     /// Connections at most.
     pub pool_size: u16,
     /// How long a request waits for a lock.
@@ -433,11 +431,6 @@ impl Settings {
         Ok(Self {
             database,
             replicas,
-            replica_lag: source.parse(
-                "AUTHENTIK_STAGES__REPLICA_LAG",
-                "a duration such as seconds=5, from seconds=1 to minutes=5",
-                |text| seconds(text, 300).filter(|lag| *lag >= std::time::Duration::from_secs(1)),
-            )?,
             pool_size: source.parse("AUTHENTIK_STAGES__POOL_SIZE", UP_TO_1000, up_to_1000)?,
             lock_timeout: source.parse(
                 "AUTHENTIK_STAGES__LOCK_TIMEOUT",
@@ -540,8 +533,8 @@ impl Settings {
             pool_size: self.pool_size.into(),
             pgbouncer: self.pgbouncer,
             limits: Limits { lock: self.lock_timeout },
-            replicas: self.replicas.clone(),
-            replica_lag: self.replica_lag,
+            replicas: self.replicas.servers.clone(),
+            replica_lag: self.replicas.lag,
             release: self.release,
             permissions,
             searched,

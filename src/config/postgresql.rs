@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::Source;
+use super::{Source, seconds};
 use crate::db::embedded::EmbeddedSettings;
 use crate::db::{Hosts, Location};
 
@@ -17,18 +18,34 @@ const REPLICAS: usize = 16;
 const PORTS: &str = "a port number, or one for each host with commas between";
 const SSL_MODES: &str = "disable, allow, prefer, require, verify-ca or verify-full";
 
+/// The standbys that reads go to.
+#[derive(Clone)]
+pub struct ReadReplicas {
+    /// How each is opened.
+    pub servers: Vec<PgConnectOptions>,
+    /// How far behind they may be.
+    pub lag: Duration,
+}
+
 /// Where the database is, and the standbys that reads go to.
 ///
 /// # Errors
 /// As [`super::Settings::from_env`].
-pub(super) fn read(source: &Source<'_>) -> anyhow::Result<(Location, Vec<PgConnectOptions>)> {
+pub(super) fn read(source: &Source<'_>) -> anyhow::Result<(Location, ReadReplicas)> {
     let servers = match source.given("DATABASE_URL")? {
         Some(url) => by_url(&url)?,
         None => by_parts(source)?,
     };
     let mut servers = servers.into_iter();
     let first = servers.next();
-    let replicas = replicas(source, first.as_ref())?;
+    let replicas = ReadReplicas {
+        servers: replicas(source, first.as_ref())?,
+        lag: source.parse(
+            "AUTHENTIK_STAGES__REPLICA_LAG",
+            "a duration such as seconds=5, from seconds=1 to minutes=5",
+            |text| seconds(text, 300).filter(|lag| *lag >= Duration::from_secs(1)),
+        )?,
+    };
     let Some(first) = first else {
         let embedded = EmbeddedSettings {
             data_dir: source.given("DATA_DIR")?.map(PathBuf::from),
@@ -229,7 +246,7 @@ mod tests {
             ("AUTHENTIK_POSTGRESQL__READ_REPLICAS__2__USER", "reader"),
             ("AUTHENTIK_POSTGRESQL__READ_REPLICAS__2__NAME", "copy"),
         ]);
-        let replicas: Vec<_> = settings.unwrap().replicas.iter().map(shown).collect();
+        let replicas: Vec<_> = settings.unwrap().replicas.servers.iter().map(shown).collect();
         assert_eq!(replicas, ["b:1/u@n", "c:2/reader@copy"]);
     }
 }

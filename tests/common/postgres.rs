@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 /// A running PostgreSQL, stopped with its end.
 pub struct Postgres {
-    postgres: Option<EmbeddedPostgres>,
+    running: Option<EmbeddedPostgres>,
     options: Options,
     runtime: Runtime,
 }
@@ -32,13 +32,13 @@ impl Postgres {
     /// Start it.
     pub fn start(options: Options) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let postgres = Some(EmbeddedPostgres::start(&options).unwrap());
-        Self { postgres, options, runtime }
+        let running = Some(EmbeddedPostgres::start(&options).unwrap());
+        Self { running, options, runtime }
     }
 
     /// The directory of the socket, and the port in its name.
     pub fn address(&self) -> (PathBuf, u16) {
-        let address = self.postgres.as_ref().unwrap().address();
+        let address = self.running.as_ref().unwrap().address();
         (address.socket_dir, address.port)
     }
 
@@ -103,7 +103,7 @@ impl Postgres {
     pub fn returned(&mut self) -> Instant {
         let began = Instant::now();
         loop {
-            let postgres = self.postgres.as_mut().unwrap();
+            let postgres = self.running.as_mut().unwrap();
             if postgres.exited().is_some() {
                 postgres.restart().unwrap();
             }
@@ -124,7 +124,7 @@ impl Postgres {
     /// Send it a signal and wait until it has ended.
     pub fn end(&mut self, signal: Signal) {
         kill_process(self.postmaster(), signal).unwrap();
-        while self.postgres.as_mut().unwrap().exited().is_none() {
+        while self.running.as_mut().unwrap().exited().is_none() {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -163,7 +163,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Some(mut postgres) = self.postgres.take() {
+        if let Some(mut postgres) = self.running.take() {
             if postgres.exited().is_none() {
                 for pid in self.processes() {
                     kill_process(pid, Signal::CONT).ok();

@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 
 use crate::postgres::{Postgres, Scratch};
 use crate::process::PATIENCE;
-use crate::relay::Relay;
+use crate::relay::{Network, Relay};
 
 /// One PostgreSQL, and where servers find it.
 pub struct Node {
@@ -68,6 +68,11 @@ impl Node {
     /// Where a server finds it.
     pub fn address(&self) -> SocketAddr {
         self.relay.address()
+    }
+
+    /// From now on the network swallows what is sent to it, and what it sends.
+    pub fn fall_silent(&self) {
+        self.relay.be(Network::Swallows);
     }
 
     /// Let it be the primary from now on.

@@ -1,10 +1,12 @@
-//! The primary is killed and a standby promoted, while clients write: nothing that was acknowledged is lost.
+//! The primary is killed or not heard of any more, and a standby is promoted, while clients write: nothing that was
+//! acknowledged is lost.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -20,6 +22,24 @@ use crate::{PREFIX, WRITERS, WRITTEN, alone};
 const SERVICE_WITHIN: Duration = Duration::from_secs(5);
 /// Between two requests of one client: the machine has other work.
 const PAUSE: Duration = Duration::from_millis(15);
+
+/// How the primary is lost.
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    /// Its connections end.
+    Killed,
+    /// The network swallows what is sent to it.
+    Silent,
+}
+
+impl Loss {
+    fn strike(self, primary: &mut Node) {
+        match self {
+            Self::Killed => primary.postgres.end(Signal::KILL),
+            Self::Silent => primary.fall_silent(),
+        }
+    }
+}
 
 /// What is known of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,8 +140,10 @@ impl Ledger {
     }
 }
 
-#[test]
-fn a_promoted_standby_serves_within_five_seconds_and_has_all_that_was_acknowledged() {
+#[rstest]
+#[case(Loss::Killed)]
+#[case(Loss::Silent)]
+fn a_promoted_standby_serves_within_five_seconds_and_has_all_that_was_acknowledged(#[case] loss: Loss) {
     let _alone = alone();
     let scratch = Scratch::new(PREFIX);
     let mut first = Node::primary(&scratch, &[]);
@@ -144,15 +166,15 @@ fn a_promoted_standby_serves_within_five_seconds_and_has_all_that_was_acknowledg
         }
         let fail_over = std::panic::AssertUnwindSafe(|| {
             std::thread::sleep(Duration::from_secs(3));
-            let killed = Instant::now();
-            first.postgres.end(Signal::KILL);
+            let lost = Instant::now();
+            loss.strike(&mut first);
             second.promote();
             let promoted = Instant::now();
-            let service = ledger.service_after(promoted) - killed;
-            let promoted = (promoted - killed).as_millis();
-            println!("promoted {promoted} ms after the kill, served after {} ms", service.as_millis());
+            let service = ledger.service_after(promoted) - lost;
+            let promoted = (promoted - lost).as_millis();
+            println!("{loss:?}: promoted after {promoted} ms, served after {} ms", service.as_millis());
             assert!(service < SERVICE_WITHIN);
-            // One is the primary now, the other follows one that is gone: until it follows the new one.
+            // One is the primary now, the other follows one that is lost: until it follows the new one.
             site.is_in_use(&second, false);
             site.is_in_use(&third, false);
             std::thread::sleep(Duration::from_secs(1));

@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -43,7 +44,7 @@ impl Writes {
     pub(super) fn last_of(&self, caller: &str) -> Option<Instant> {
         let own = self.places[self.place(caller)].load(Ordering::Acquire);
         let last = own.max(self.everybody.load(Ordering::Acquire));
-        (last > 0).then(|| self.began + std::time::Duration::from_nanos(last))
+        (last > 0).then(|| self.began + Duration::from_nanos(last))
     }
 
     fn place(&self, caller: &str) -> usize {
@@ -91,5 +92,27 @@ impl Drop for Writing {
         if !self.is_over {
             self.replicas.0.writes.note(self.place, Instant::now() + COMMIT_TIMEOUT);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_callers_last_write_counts_for_them_and_everybodys_for_all() {
+        let writes = Writes::default();
+        assert_eq!((writes.last_of("a"), writes.last_of("b")), (None, None));
+        advance(Duration::from_secs(1)).await;
+        let own = Instant::now();
+        writes.note(Some(writes.place("a")), own);
+        writes.note(Some(writes.place("a")), own - Duration::from_millis(500)); // one that was told later
+        assert_eq!(writes.last_of("a"), Some(own));
+        assert!(writes.last_of("b").is_none() || writes.place("a") == writes.place("b"));
+        advance(Duration::from_secs(1)).await;
+        writes.note(None, Instant::now());
+        assert_eq!((writes.last_of("a"), writes.last_of("b")), (Some(Instant::now()), Some(Instant::now())));
     }
 }
