@@ -2,6 +2,7 @@
 
 mod giving;
 pub mod rbac;
+pub mod roles;
 mod tenant;
 
 use std::collections::HashSet;
@@ -20,7 +21,7 @@ pub use rbac::Scope;
 pub use tenant::Tenant;
 
 /// What the statements here read.
-pub const NEEDS: [&[Need]; 3] = [CALLER, rbac::NEEDS, tenant::NEEDS];
+pub const NEEDS: [&[Need]; 4] = [CALLER, rbac::NEEDS, roles::NEEDS, tenant::NEEDS];
 
 /// What [`authenticate`] reads of tokens, users, groups and roles.
 const CALLER: &[Need] = &[

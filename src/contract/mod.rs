@@ -3,6 +3,7 @@
 
 pub mod duration;
 pub mod messages;
+pub mod models;
 pub mod paths;
 pub mod release;
 pub mod rules;

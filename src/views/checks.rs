@@ -47,8 +47,10 @@ pub(super) async fn run<R: Resource>(
     if route.detail {
         let context = Context { seen, ..context(call, caller) };
         row = Some(object::<R>(call, declared, context, transaction.parts().0).await?);
-    } else if let Some(codename) = declared.permission.codename(&R::DECLARATION.model) {
-        caller.require(&R::DECLARATION.model, &codename)?;
+    } else {
+        for codename in declared.permission.codenames(&R::DECLARATION.model) {
+            caller.require(&R::DECLARATION.model, &codename)?;
+        }
     }
     let body = match declared.body {
         RequestBody::None => Body::default(),
@@ -95,7 +97,7 @@ async fn object<R: Resource>(
     };
     let key = call.key.as_deref().unwrap_or_default();
     let found = find::<R>(context, connection, key, lock).await?;
-    if let Some(codename) = declared.permission.codename(&R::DECLARATION.model) {
+    for codename in declared.permission.codenames(&R::DECLARATION.model) {
         require_on(connection, context.caller, &codename, &found).await?;
     }
     match Precondition::of(&call.headers, declared)? {
@@ -160,13 +162,13 @@ async fn options<R: Resource>(
     let with_fields = |action: &&&Action<R>| matches!(action.declared.method, Method::Post | Method::Put);
     for action in actions.iter().filter(with_fields) {
         let declared = &action.declared;
-        let may = match (declared.permission.codename(&R::DECLARATION.model), &row) {
-            (Some(codename), Some(row)) => require_on(connection, caller, &codename, row).await.is_ok(),
-            (Some(codename), None) if !route.detail => {
-                caller.require(&R::DECLARATION.model, &codename).is_ok()
-            }
-            _ => true,
-        };
+        let mut may = true;
+        for codename in declared.permission.codenames(&R::DECLARATION.model) {
+            may &= match &row {
+                Some(row) => require_on(connection, caller, &codename, row).await.is_ok(),
+                None => route.detail || caller.require(&R::DECLARATION.model, &codename).is_ok(),
+            };
+        }
         if may {
             shown.push((declared.method, declared.body));
         }
