@@ -1,6 +1,7 @@
 //! Facts of authentik's contract: releases, paths, types of stages, templates, durations, sentences. Data and pure
 //! functions; nothing here asks a database or knows a request.
 
+pub mod comparison;
 pub mod duration;
 pub mod messages;
 pub mod models;

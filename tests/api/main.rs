@@ -50,6 +50,7 @@ mod parsers;
 mod properties;
 mod races;
 mod redeem;
+mod roles;
 mod search;
 mod seen;
 mod support;

@@ -95,7 +95,10 @@ async fn sample(app: &TestApp, kind: FilterKind) -> String {
         FilterKind::Boolean | FilterKind::Switch { .. } => json!(true),
         FilterKind::Number => json!(25),
         FilterKind::Uuid | FilterKind::ForeignKey(_) => json!("0a0b0c0d-1111-4222-8333-0000abcdef01"),
-        FilterKind::Choice(choices) | FilterKind::Choices(choices) => json!(choices.values[0].0),
+        FilterKind::Choice(choices) | FilterKind::Choices(choices) | FilterKind::ChoiceAnd { choices, .. } => {
+            json!(choices.values[0].0)
+        }
+        FilterKind::Widened { kind, .. } => return Box::pin(sample(app, *kind)).await,
         FilterKind::DateTime => json!("2026-01-01T00:00:00Z"),
         FilterKind::Attributes => json!({ "n": 1 }),
         FilterKind::Texts(rows) | FilterKind::Uuids(rows) | FilterKind::Numbers(rows) => {
