@@ -27,8 +27,7 @@ pub fn run(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(UNREADABLE));
         }
     };
-    let text =
-        if as_json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
+    let text = if as_json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
     print(&text)?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,13 +3,16 @@
 //! A request of such a client has to be taken, and what it counts on in an answer has to be there. That ours takes more is
 //! fine, and so are its words about errors, which authentik's document doesn't tell the truth about.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod document;
+
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+use self::document::{Document, is_true, properties, required, text};
+
 /// Schemas inside one another that are looked at: authentik's are no deeper.
 const DEPTH: usize = 16;
 
@@ -39,8 +42,11 @@ impl Report {
             return Err("it is no OpenAPI document".to_owned());
         }
         let (ours, theirs) = (Document(ours), Document(theirs));
-        let mine: BTreeMap<String, &Value> =
-            ours.operations().into_iter().map(|(path, method, operation)| (key(path, method), operation)).collect();
+        let mine: BTreeMap<String, &Value> = ours
+            .operations()
+            .into_iter()
+            .map(|(path, method, operation)| (key(path, method), operation))
+            .collect();
         let roots = ours.roots();
         let mut report = Self {
             version,
@@ -77,7 +83,11 @@ impl Report {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { version, served, differences, missing, elsewhere } = self;
-        writeln!(f, "authentik {version}: {served} of its operations are served, {} not in all", differences.len())?;
+        writeln!(
+            f,
+            "authentik {version}: {served} of its operations are served, {} not in all",
+            differences.len()
+        )?;
         for (operation, lines) in differences {
             writeln!(f, "  {operation}")?;
             for line in lines {
@@ -107,76 +117,15 @@ enum Wire {
     Answer,
 }
 
-#[derive(Clone, Copy)]
-struct Document<'d>(&'d Value);
-
-impl<'d> Document<'d> {
-    fn operations(self) -> Vec<(&'d str, &'static str, &'d Value)> {
-        let paths = self.0.get("paths").and_then(Value::as_object).into_iter().flatten();
-        let of_path = |(path, item): (&'d String, &'d Value)| {
-            METHODS.into_iter().filter_map(move |method| Some((path.as_str(), method, item.get(method)?)))
-        };
-        paths.flat_map(of_path).collect()
-    }
-
-    /// The paths of the lists whose objects have paths: what stands below is of the same resource.
-    fn roots(self) -> BTreeSet<String> {
-        let operations = self.operations().into_iter();
-        operations.filter_map(|(path, ..)| Some(path.split_once('{')?.0.to_owned())).collect()
-    }
-
-    /// What a reference means, together with what stands beside it.
-    fn resolve(self, node: &'d Value) -> &'d Value {
-        let mut node = node;
-        for _ in 0..DEPTH {
-            let only = node.get("allOf").and_then(Value::as_array).filter(|parts| parts.len() == 1);
-            let reference = node.get("$ref").and_then(Value::as_str);
-            node = match (only.and_then(|parts| parts.first()), reference) {
-                (Some(part), _) => part,
-                (None, Some(reference)) => {
-                    self.0.pointer(reference.trim_start_matches('#')).unwrap_or(&Value::Null)
-                }
-                (None, None) => break,
-            };
-        }
-        node
-    }
-
-    fn parameters(self, operation: &'d Value) -> BTreeMap<&'d str, &'d Value> {
-        let all = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
-        let query = all.map(|parameter| self.resolve(parameter)).filter(|parameter| text(parameter, "in") == "query");
-        query.map(|parameter| (text(parameter, "name"), parameter)).collect()
-    }
-
-    /// The JSON schema of a request or an answer.
-    fn body(self, holder: Option<&'d Value>) -> Option<&'d Value> {
-        self.resolve(holder?).pointer("/content/application~1json/schema")
-    }
-
-    /// The values of an enum; none for what takes any.
-    fn values(self, schema: &'d Value) -> BTreeSet<&'d str> {
-        let options = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
-        let schemas = options.map(|option| self.resolve(option)).chain([schema]);
-        let values = schemas.filter_map(|schema| schema.get("enum")?.as_array()).flatten();
-        values.filter_map(Value::as_str).collect()
-    }
+fn is_end_of_integers(bound: &Value) -> bool {
+    [i64::from(i32::MIN), i64::from(i32::MAX)].map(Some).contains(&bound.as_i64())
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
+/// So many values are named; of more, their number.
+const NAMED: usize = 12;
 
-fn is_true(value: &Value, key: &str) -> bool {
-    value.get(key) == Some(&Value::Bool(true))
-}
-
-fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::iter)
-}
-
-fn required(schema: &Value) -> BTreeSet<&str> {
-    let names = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-    names.filter_map(Value::as_str).collect()
+fn listed(values: &[&str]) -> String {
+    if values.len() > NAMED { format!("{} values", values.len()) } else { values.join(", ") }
 }
 
 /// What is found about one operation.
@@ -253,7 +202,7 @@ impl<'d> Lines<'d> {
             self.schema(&format!("{place}[]"), own, known, wire, depth + 1);
         }
         let (own_required, known_required) = (required(ours), required(theirs));
-        let mine: BTreeMap<_, _> = properties(ours).collect();
+        let mine: BTreeMap<&str, &Value> = properties(ours).collect();
         for (name, known) in properties(theirs) {
             let inside = format!("{place}.{name}");
             match (mine.get(name), wire) {
@@ -269,7 +218,7 @@ impl<'d> Lines<'d> {
                 }
             }
             Wire::Answer => {
-                for name in known_required.difference(&own_required).filter(|name| mine.contains_key(**name)) {
+                for name in known_required.difference(&own_required).filter(|name| mine.contains_key(*name)) {
                     self.say(&format!("{place}.{name}"), "may be missing");
                 }
             }
@@ -286,17 +235,23 @@ impl<'d> Lines<'d> {
             let known = self.theirs.values(theirs);
             let lacking: Vec<_> = known.difference(&own).copied().collect();
             if known.is_empty() {
-                self.say(place, format_args!("takes nothing but {}", own.into_iter().collect::<Vec<_>>().join(", ")));
+                self.say(
+                    place,
+                    format_args!("takes nothing but {}", listed(&own.into_iter().collect::<Vec<_>>())),
+                );
             } else if !lacking.is_empty() {
-                self.say(place, format_args!("does not take {}", lacking.join(", ")));
+                self.say(place, format_args!("does not take {}", listed(&lacking)));
             }
         }
         for keyword in ["minimum", "minLength", "maximum", "maxLength", "pattern", "format"] {
-            let Some(own) = ours.get(keyword) else { continue };
+            // Every integer of authentik's is one of 32 bits, and its document says so of some alone.
+            let Some(own) = ours.get(keyword).filter(|own| !is_end_of_integers(own)) else { continue };
             let known = theirs.get(keyword);
             let is_narrower = match (own.as_f64(), known.and_then(Value::as_f64)) {
                 (Some(own), Some(known)) if keyword.starts_with("min") => own > known,
                 (Some(own), Some(known)) => own < known,
+                // It leaves out that many a text is a key.
+                _ if keyword == "format" => known.is_some_and(|known| known != own),
                 _ => known != Some(own),
             };
             if is_narrower {
@@ -308,7 +263,7 @@ impl<'d> Lines<'d> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
 
@@ -336,7 +291,8 @@ mod tests {
 
     #[test]
     fn a_document_lacks_nothing_of_itself() {
-        let schema = json!({ "type": "object", "properties": { "a": { "type": "string" } }, "required": ["a"] });
+        let schema =
+            json!({ "type": "object", "properties": { "a": { "type": "string" } }, "required": ["a"] });
         let one = document("/things/{id}/", &["q"], &schema, &schema);
         let report = Report::of(&one, &one).unwrap_or_else(|error| panic!("{error}"));
         assert!(report.is_clean() && report.served == 1, "{report}");
@@ -389,7 +345,9 @@ mod tests {
     fn what_is_not_served_is_told_from_what_is_far_away() {
         let any = json!({});
         let ours = document("/things/{id}/", &[], &any, &any);
-        let of = |path| Report::of(&ours, &document(path, &[], &any, &any)).unwrap_or_else(|error| panic!("{error}"));
+        let of = |path| {
+            Report::of(&ours, &document(path, &[], &any, &any)).unwrap_or_else(|error| panic!("{error}"))
+        };
         assert_eq!(of("/things/{id}/paint/").missing, ["POST /things/{id}/paint/"]);
         let far = of("/others/");
         assert_eq!((far.missing.len(), &far.elsewhere["core"], far.is_clean()), (0, &1, true));

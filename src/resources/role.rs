@@ -57,8 +57,7 @@ pub struct RoleInput {
     name: Option<String>,
 }
 
-const NAME: Field =
-    Field::text("name").required().filter().unique("Role with this name already exists.");
+const NAME: Field = Field::text("name").required().filter().unique("Role with this name already exists.");
 
 /// The fields, for documents about them.
 pub const FIELDS: Fields = Fields::new(&[
@@ -78,15 +77,13 @@ pub struct HeldRole<H> {
 }
 
 /// Roles of a user, or of a group, and with `inherited` those of the groups above, too.
-const OF_USER: &str =
-    "t.uuid IN (SELECT m.role_id FROM authentik_core_user_roles m WHERE m.user_id = {})";
+const OF_USER: &str = "t.uuid IN (SELECT m.role_id FROM authentik_core_user_roles m WHERE m.user_id = {})";
 const OF_USER_IN_ALL: &str = "t.uuid IN (WITH RECURSIVE who (id) AS (SELECT {}::integer), up (id) AS (\
       SELECT m.group_id FROM who JOIN {user_groups} m ON m.user_id = who.id UNION \
       SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
     ) SELECT m.role_id FROM who JOIN authentik_core_user_roles m ON m.user_id = who.id UNION \
       SELECT r.role_id FROM up JOIN authentik_core_group_roles r ON r.group_id = up.id)";
-const OF_GROUP: &str =
-    "t.uuid IN (SELECT m.role_id FROM authentik_core_group_roles m WHERE m.group_id = {})";
+const OF_GROUP: &str = "t.uuid IN (SELECT m.role_id FROM authentik_core_group_roles m WHERE m.group_id = {})";
 const OF_GROUP_IN_ALL: &str = "t.uuid IN (WITH RECURSIVE up (id) AS (SELECT {}::uuid UNION \
       SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
     ) SELECT r.role_id FROM up JOIN authentik_core_group_roles r ON r.group_id = up.id)";
@@ -105,7 +102,11 @@ impl Resource for Role {
             description: "A UUID string identifying this Role.",
         },
         filters: &[
-            Filter { name: "managed", expression: "t.managed = ANY({})", kind: FilterKind::Texts(BY_MANAGED) },
+            Filter {
+                name: "managed",
+                expression: "t.managed = ANY({})",
+                kind: FilterKind::Texts(BY_MANAGED),
+            },
             Filter {
                 name: "managed__isnull",
                 expression: "",
@@ -136,11 +137,14 @@ impl Resource for Role {
     };
     const EXTRA_ACTIONS: &'static [Action<Self>] = &[ADD_USER, REMOVE_USER];
     const USED_BY: &'static [Relation] = used_by::ROLE;
-    const NEEDS: &'static [Need] = &[Need {
-        table: "authentik_core_user_roles",
-        privileges: &[Privilege::Select, Privilege::Insert, Privilege::Delete],
-        columns: "user_id integer, role_id uuid",
-    }];
+    const NEEDS: &'static [Need] = &[
+        Need::read(TARGET.table, "managed text"),
+        Need {
+            table: "authentik_core_user_roles",
+            privileges: &[Privilege::Select, Privilege::Insert, Privilege::Delete],
+            columns: "user_id integer, role_id uuid",
+        },
+    ];
     type Input = RoleInput;
     type Key = Uuid;
 
@@ -201,7 +205,9 @@ const REMOVE_USER: Action<Role> = Action::on_object(
 
 /// The user whom the body names, and whom the caller sees.
 async fn account(request: &mut Request<'_>) -> Result<i32, ApiError> {
-    let Some(Content::Integer(user)) = request.draft.get(&ACCOUNT_PK) else { return Err(ApiError::not_found()) };
+    let Some(Content::Integer(user)) = request.draft.get(&ACCOUNT_PK) else {
+        return Err(ApiError::not_found());
+    };
     user::require_visible(request.context.caller, request.connection, *user).await?;
     Ok(*user)
 }

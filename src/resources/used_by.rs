@@ -30,7 +30,8 @@ const fn stage_of_flow(
 
 pub(super) const BINDING_NAME: &str = "'Flow-stage binding #' || b.\"order\" || ' to ' || b.target_id";
 pub(super) const STAGE_NAME: &str = "'Stage ' || s.name";
-pub(super) const INVITATION_NAME: &str = "'Invitation ' || i.invite_uuid || ' created by ' || i.created_by_id";
+pub(super) const INVITATION_NAME: &str =
+    "'Invitation ' || i.invite_uuid || ' created by ' || i.created_by_id";
 pub(super) const FLOW_NAME: &str = "'Flow ' || f.name || ' (' || f.slug || ')'";
 const GROUP_MODEL: (&str, &str) = ("authentik_core", "group");
 pub(super) const GROUP_NAME: &str = "'Group ' || g.name";

@@ -4,6 +4,7 @@ use drf::Body;
 use drf::action::{Effect, Method, RequestBody, Route, Success};
 use drf::intake::{self, Mode};
 use drf::metadata;
+use drf::permission::Permission;
 
 use super::action::{Action, Request, Run};
 use super::endpoint::at;
@@ -19,9 +20,10 @@ use crate::error::ApiError;
 use crate::telemetry;
 
 /// What is said to those who send no credentials. The permission of an object is decided by the look-up, so there it is a
-/// refusal like any other.
-pub(super) fn anonymous(route: Route) -> ApiError {
-    if route.detail { ApiError::PermissionDenied } else { ApiError::NotAuthenticated }
+/// refusal like any other; unless credentials are all that is asked for.
+pub(super) fn anonymous<R: Resource>(route: Route) -> ApiError {
+    let by_look_up = at::<R>(route).any(|action| action.declared.permission != Permission::Authenticated);
+    if route.detail && by_look_up { ApiError::PermissionDenied } else { ApiError::NotAuthenticated }
 }
 
 /// The checks, in their order, and then the action.
@@ -33,7 +35,7 @@ pub(super) async fn run<R: Resource>(
     recall: Option<&Recall<'_>>,
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
-    let caller = caller.ok_or_else(|| anonymous(route))?;
+    let caller = caller.ok_or_else(|| anonymous::<R>(route))?;
     telemetry::asked_by(caller.id);
     let Some(action) = action else {
         return match call.method.as_str() {

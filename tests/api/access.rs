@@ -201,7 +201,8 @@ impl Persona {
 
     async fn enter(self, app: &TestApp, resource: &Declared, action: &Action, pk: &str) -> Client {
         let view: &str = resource.model.codename(Verb::View).leak();
-        let asked: Vec<&str> = asked_for(resource, action).into_iter().map(|codename| &*codename.leak()).collect();
+        let asked: Vec<&str> =
+            asked_for(resource, action).into_iter().map(|codename| &*codename.leak()).collect();
         let with = |first: &[&'static str]| {
             let all: BTreeSet<&str> = first.iter().copied().chain(asked.iter().copied()).collect();
             all.into_iter().collect::<Vec<_>>()
@@ -222,7 +223,8 @@ impl Persona {
                     _ => None,
                 });
                 let others: BTreeSet<&str> = verbs.into_iter().chain(extra).collect();
-                let others: Vec<_> = others.into_iter().filter(|codename| !asked.contains(codename)).collect();
+                let others: Vec<_> =
+                    others.into_iter().filter(|codename| !asked.contains(codename)).collect();
                 app.someone_who_may(&others).await
             }
             Self::Superuser => app.admin(),
@@ -244,15 +246,16 @@ impl Persona {
 
     fn expected(self, resource: &Declared, action: &Action) -> Reply {
         let detail = action.route.detail;
+        let by_look_up = detail && action.permission != Permission::Authenticated;
         // Everybody sees their own tokens.
         let sees_others = resource.path == "/core/tokens/";
         match self {
-            Self::Anonymous => return Reply::Refused(if detail { DENIED } else { NOT_AUTHENTICATED }),
+            Self::Anonymous => return Reply::Refused(if by_look_up { DENIED } else { NOT_AUTHENTICATED }),
             Self::Wrong(_) => return Reply::Refused(INVALID_TOKEN),
             Self::Superuser => return Reply::Done,
             _ => {}
         }
-        if detail && !self.sees() && action.permission != Permission::Authenticated {
+        if by_look_up && !self.sees() {
             return if sees_others { Reply::NotFound } else { Reply::Refused(DENIED) };
         }
         let held = match action.permission {

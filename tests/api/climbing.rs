@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    Client, Declared, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE, asked, flow_set_entry,
-    registered, seed,
+    Client, Declared, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE, asked,
+    flow_set_entry, registered, seed,
 };
 
 const CALLS: usize = 30;

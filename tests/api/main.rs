@@ -14,6 +14,7 @@ mod climbing;
 mod compatibility;
 mod conditional;
 mod conformance;
+mod contract;
 mod documents;
 mod door;
 mod dry_run;

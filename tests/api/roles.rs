@@ -28,7 +28,8 @@ async fn rights(app: &TestApp, role: &str) -> Vec<String> {
     let name = app.admin().get(&format!("{ROLES}{role}/")).await.status(200).json()["name"].clone();
     let mut all = Vec::new();
     for model in ["authentik_core.group", "authentik_stages_email.emailstage", "authentik_rbac.role"] {
-        let rows = app.admin().get(&format!("{ASSIGNED}?model={model}&page_size=100")).await.status(200).rows();
+        let rows =
+            app.admin().get(&format!("{ASSIGNED}?model={model}&page_size=100")).await.status(200).rows();
         let Some(row) = rows.into_iter().find(|row| row["name"] == name) else { continue };
         let text = |permission: &Value, key: &str| permission[key].as_str().unwrap_or_default().to_owned();
         for permission in row["model_permissions"].as_array().unwrap() {
@@ -177,7 +178,8 @@ async fn permissions_are_found(#[case] query: &str, #[case] first: &[&str]) {
 async fn a_role_is_given_permissions_on_everything_and_loses_them() {
     let app = TestApp::new().await;
     let role = app.role(&[]).await.to_string();
-    let body = json!({ "permissions": ["authentik_core.view_group", "authentik_stages_email.add_emailstage"] });
+    let body =
+        json!({ "permissions": ["authentik_core.view_group", "authentik_stages_email.add_emailstage"] });
     let ids = app.admin().post(&assign(&role), body.clone()).await.status(200).json();
     assert!(ids.as_array().unwrap().iter().all(|entry| entry["id"].is_string()), "{ids}");
     // Given again it is the same.
@@ -195,9 +197,7 @@ async fn a_role_is_given_permissions_on_an_object_and_loses_them() {
     let app = TestApp::new().await;
     let role = app.role(&[]).await.to_string();
     let (one, other) = (app.admin().create(EMAIL, "one").await, app.admin().create(EMAIL, "other").await);
-    let body = |pk: &str, permissions: &[&str]| {
-        json!({ "permissions": permissions, "model": "authentik_stages_email.emailstage", "object_pk": pk })
-    };
+    let body = |pk: &str, permissions: &[&str]| json!({ "permissions": permissions, "model": "authentik_stages_email.emailstage", "object_pk": pk });
     // With or without the app, and however the key is spelled.
     let shouted = one.to_uppercase();
     let both = ["view_emailstage", "authentik_stages_email.change_emailstage"];
@@ -207,7 +207,12 @@ async fn a_role_is_given_permissions_on_an_object_and_loses_them() {
     assert_eq!(app.plain().get(EMAIL).await.status(200).column("pk"), [json!(one)]);
     app.plain().patch(&format!("{EMAIL}{one}/"), json!({ "subject": "Hello" })).await.status(200);
 
-    let shown = app.admin().get(&format!("{ON_OBJECTS}?uuid={role}&ordering=permission__codename")).await.status(200).rows();
+    let shown = app
+        .admin()
+        .get(&format!("{ON_OBJECTS}?uuid={role}&ordering=permission__codename"))
+        .await
+        .status(200)
+        .rows();
     let expected = json!({
         "id": shown[1]["id"], "codename": "view_emailstage", "model": "emailstage",
         "app_label": "authentik_stages_email", "object_pk": one, "name": "Can view Email Stage",
@@ -256,6 +261,10 @@ async fn a_role_is_given_permissions_on_an_object_and_loses_them() {
     json!({ "model": ["\"auth.permission\" is not a valid choice."] })
 )]
 #[case(
+    json!({ "permissions": vec!["authentik_core.view_group"; 1001] }),
+    json!({ "permissions": ["Ensure this field has no more than 1000 elements."] })
+)]
+#[case(
     json!({ "permissions": ["authentik_core.fly"] }),
     json!({ "permissions": ["There is no permission “authentik_core.fly”."] })
 )]
@@ -280,7 +289,11 @@ async fn what_can_not_be_assigned_is_refused(#[case] body: Value, #[case] expect
 #[case("authentik_core.user", "view_user", "99999999999999999999")]
 #[case("authentik_core.token", "view_token", "token")]
 #[tokio::test]
-async fn an_object_that_is_not_there_gets_nobody_anything(#[case] model: &str, #[case] codename: &str, #[case] pk: &str) {
+async fn an_object_that_is_not_there_gets_nobody_anything(
+    #[case] model: &str,
+    #[case] codename: &str,
+    #[case] pk: &str,
+) {
     let app = TestApp::new().await;
     let role = app.role(&[]).await;
     let body = json!({ "permissions": [codename], "model": model, "object_pk": pk });
@@ -289,7 +302,10 @@ async fn an_object_that_is_not_there_gets_nobody_anything(#[case] model: &str, #
     app.admin().post(&assign(role), body).await.is(400, refusal);
     assert_eq!(app.contents().await, before);
     let elsewhere = json!({ "permissions": ["authentik_core.view_group"] });
-    app.admin().post(&assign(NOTHING), elsewhere).await.is(404, json!({ "detail": "No Role matches the given query." }));
+    app.admin()
+        .post(&assign(NOTHING), elsewhere)
+        .await
+        .is(404, json!({ "detail": "No Role matches the given query." }));
 }
 
 #[tokio::test]
@@ -353,15 +369,15 @@ async fn nobody_assigns_what_they_do_not_hold() {
         let giver = app.enter(giver.may("view_group").may_on("change_emailstage", &stage)).await;
         let role = app.role(&[]).await.to_string();
         let beyond = |permission: &str| json!({ "permissions": [permission] });
-        let on = |codename: &str, pk: &str| {
-            json!({ "permissions": [codename], "model": "authentik_stages_email.emailstage", "object_pk": pk })
-        };
+        let on = |codename: &str, pk: &str| json!({ "permissions": [codename], "model": "authentik_stages_email.emailstage", "object_pk": pk });
         let group = app.group("a group", false, &[]).await.to_string();
-        let of_group = json!({ "permissions": ["view_group"], "model": "authentik_core.group", "object_pk": group });
+        let of_group =
+            json!({ "permissions": ["view_group"], "model": "authentik_core.group", "object_pk": group });
         for held in [beyond("authentik_core.view_group"), of_group, on("change_emailstage", &stage)] {
             giver.post(&assign(&role), held).await.status(200);
         }
-        let expected = vec![format!("change_emailstage {stage}"), "view_group".into(), format!("view_group {group}")];
+        let expected =
+            vec![format!("change_emailstage {stage}"), "view_group".into(), format!("view_group {group}")];
         assert_eq!(rights(&app, &role).await, expected);
         let other = app.admin().create(EMAIL, "another").await;
         for given in [
@@ -389,7 +405,8 @@ async fn nobody_puts_a_user_into_a_role_of_more_than_they_hold() {
     for strict in [true, false] {
         let app = TestApp::with(|settings| settings.strict = strict).await;
         let giver = app.someone_who_may(&["view_role", "change_role", "view_user", "view_group"]).await;
-        let (weak, strong) = (app.role(&["view_group"]).await, app.role(&["view_group", "change_group"]).await);
+        let (weak, strong) =
+            (app.role(&["view_group"]).await, app.role(&["view_group", "change_group"]).await);
         let plain = json!({ "pk": app.plain().user_id().await });
         giver.post(&format!("{ROLES}{weak}/add_user/"), plain.clone()).await.status(204);
         let answer = giver.post(&format!("{ROLES}{strong}/add_user/"), plain.clone()).await;

@@ -15,6 +15,7 @@ import mail
 import many
 import privileges
 import releases
+import roles
 import routing
 import traces
 import user_settings
@@ -40,6 +41,8 @@ SECTIONS = [
     mail.extensions,
     many.bulk,
     many.uses,
+    roles.life,
+    roles.all_models,
     releases.supported,
     releases.unknown_version,
     releases.unsound_schemas,

@@ -271,7 +271,8 @@ impl Document {
             Success::Created => ("201", response(&object(self))),
             Success::Page => {
                 let item = object(self);
-                let component = format!("Paginated{}List", declared.map_or("", |declared| declared.component));
+                let component =
+                    format!("Paginated{}List", declared.map_or("", |declared| declared.component));
                 self.schema(&component, paginated(&item));
                 ("200", response(&reference(&component)))
             }

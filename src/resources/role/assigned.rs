@@ -61,7 +61,8 @@ const MODEL_PERMISSION: Fields = Fields::new(&[
     Field::computed("name", Schema::String),
 ]);
 
-/// Roles that may do something with a model, or with the object of the other key: the labels of both are asked for.
+/// Roles that may do something with everything of a model, or with the object of it that has a key: asked for are the
+/// model's label and that key.
 const WITH_PERMISSIONS: &str = "EXISTS (SELECT 1 FROM (SELECT {}::text[] AS of) asked WHERE EXISTS (\
       SELECT 1 FROM guardian_rolemodelpermission m JOIN auth_permission a ON a.id = m.permission_id \
       JOIN django_content_type c ON c.id = a.content_type_id \
@@ -144,8 +145,7 @@ impl Resource for AssignedRole {
         .bind(&roles)
         .fetch_all(connection)
         .await?;
-        let mut places: HashMap<Uuid, &mut Self> =
-            rows.iter_mut().map(|row| (row.role_pk, row)).collect();
+        let mut places: HashMap<Uuid, &mut Self> = rows.iter_mut().map(|row| (row.role_pk, row)).collect();
         for permission in on_objects {
             if let Some(row) = places.get_mut(&permission.role_id) {
                 row.object_permissions.push(permission);

@@ -7,7 +7,7 @@ use drf::action::{Component, Method, RequestBody, Route, Success};
 use drf::errors::FieldErrors;
 use drf::field::{Field, Fields};
 use drf::intake::Draft;
-use drf::messages::invalid_pk;
+use drf::messages::{invalid_pk, max_elements};
 use drf::permission::{Model, Permission, Verb};
 use drf::python;
 use serde::Serialize;
@@ -28,6 +28,9 @@ use crate::views::{Action, Answer, Context, Request};
 /// Permissions of roles on everything of a model, as events name them.
 const ON_MODEL: Model =
     Model { app_label: "guardian", name: "RoleModelPermission", model: "rolemodelpermission" };
+
+/// Permissions that a request may name: more than authentik has.
+const MOST: usize = 1000;
 
 const PERMISSIONS: Field = Field::texts("permissions").required();
 const OF_MODEL: Field = Field::choice("model", &MODELS);
@@ -102,6 +105,9 @@ struct Object {
 impl Asked {
     async fn read(draft: &Draft, connection: &mut PgConnection) -> Result<Self, ApiError> {
         let texts = draft.texts(&PERMISSIONS).unwrap_or_default();
+        if texts.len() > MOST {
+            return Err(ApiError::field(PERMISSIONS.name, max_elements(MOST)));
+        }
         let object = match (draft.text(&OF_MODEL), draft.text(&OBJECT_PK)) {
             (Some(model), Some(pk)) => Some(Object { model: model.to_owned(), pk: canonical(pk) }),
             (None, None) => None,

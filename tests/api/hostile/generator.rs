@@ -653,7 +653,9 @@ impl Generator {
             (_, FieldKind::Choice(choices)) => json!(self.pick(choices.values).0),
             (_, FieldKind::DateTime) => json!(format!("20{}-01-02T03:04:05Z", 27 + n % 70)),
             (_, FieldKind::Dictionary) => json!({ "a": n, "b": [n, "x"] }),
-            (_, FieldKind::Texts) => json!([format!("authentik_core.{}", self.pick(&["view_group", "add_x", "y"]))]),
+            (_, FieldKind::Texts) => {
+                json!([format!("authentik_core.{}", self.pick(&["view_group", "add_x", "y"]))])
+            }
             (_, FieldKind::List) => json!([format!("person{n}@example.org")]),
             (_, FieldKind::Email) => json!(format!("person{n}@example.org")),
             (_, FieldKind::Slug) => json!(format!("slug-{n}")),

@@ -23,8 +23,9 @@ impl std::ops::Deref for Declared {
 
 /// The registered resources whose objects have a `pk` and a path of their own: all but those of permissions.
 pub fn declared() -> Vec<Declared> {
-    let is_ordinary =
-        |resource: &Declared| resource.fields.get("pk").is_some() && resource.does(Method::Get, Route::OBJECT);
+    let is_ordinary = |resource: &Declared| {
+        resource.fields.get("pk").is_some() && resource.does(Method::Get, Route::OBJECT)
+    };
     registered().into_iter().filter(is_ordinary).collect()
 }
 
