@@ -146,7 +146,7 @@ impl Caller {
     }
 
     /// All rows, of what is shown to everybody with credentials.
-    pub fn everything(&self) -> Scope {
+    pub fn everything() -> Scope {
         Scope(Rows::All)
     }
 

@@ -114,8 +114,8 @@ impl Resource for Permission {
         self.name.clone()
     }
 
-    fn scope(caller: &Caller) -> Scope {
-        caller.everything()
+    fn scope(_caller: &Caller) -> Scope {
+        Caller::everything()
     }
 
     async fn attach(
