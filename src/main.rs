@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(async { tokio::spawn(cli.run()).await? }));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("ak-stages: {error:#}");
             ExitCode::FAILURE

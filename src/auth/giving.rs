@@ -1,5 +1,6 @@
 //! Nobody gives what they don't hold. What would give somebody rights is a [`Gift`]: a membership, a group above another
-//! one, a role. [`Caller::lacks`] says what of it the caller doesn't hold; [`Caller::nameable`] which rows a body may name.
+//! one, a role; [`Caller::lacks`] says what of it the caller doesn't hold. What would give a role permissions is judged by
+//! [`Caller::lacks_any`]. [`Caller::nameable`] says which rows a body may name.
 
 use drf::field::Target;
 use drf::permission::Verb;
@@ -90,6 +91,29 @@ impl Caller {
             (false, true) => Some(Lack::Permission),
             (false, false) => None,
         })
+    }
+
+    /// Whether the caller doesn't hold one of these permissions: on everything, or on the object with this key.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn lacks_any(
+        &self,
+        connection: &mut PgConnection,
+        permissions: &[i32],
+        object_pk: Option<&str>,
+    ) -> Result<bool, ApiError> {
+        if self.superuser {
+            return Ok(false);
+        }
+        let lacks = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM unnest($1::integer[]) AS g (id) \
+             WHERE NOT EXISTS (SELECT 1 FROM guardian_rolemodelpermission m \
+                 WHERE m.permission_id = g.id AND m.role_id = ANY($2)) \
+               AND NOT EXISTS (SELECT 1 FROM guardian_roleobjectpermission o \
+                 WHERE o.permission_id = g.id AND o.role_id = ANY($2) AND o.object_pk = $3))",
+        );
+        Ok(lacks.bind(permissions).bind(self.roles()).bind(object_pk).fetch_one(connection).await?)
     }
 
     /// The rows that the caller may name in a body: those that they may view, a stage also by its type, themselves and

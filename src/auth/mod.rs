@@ -5,6 +5,7 @@ pub mod csrf;
 mod found_by;
 mod giving;
 pub mod rbac;
+pub mod roles;
 pub mod session;
 pub mod signed;
 mod tenant;
@@ -28,8 +29,14 @@ pub use session::SessionCookie;
 pub use tenant::Tenant;
 
 /// What the statements here read.
-pub const NEEDS: [&[Need]; 5] =
-    [found_by::NEEDS, found_by::NEEDS_OF_AUTHENTIKS, rbac::NEEDS, session::NEEDS, tenant::NEEDS];
+pub const NEEDS: [&[Need]; 6] = [
+    found_by::NEEDS,
+    found_by::NEEDS_OF_AUTHENTIKS,
+    rbac::NEEDS,
+    roles::NEEDS,
+    session::NEEDS,
+    tenant::NEEDS,
+];
 
 /// An active user with valid credentials.
 #[derive(Debug, Clone, FromRow)]

@@ -1,6 +1,7 @@
 //! The command line: the server, and the tools for users, roles and tokens that need no SQL. One file a command.
 
 mod completions;
+mod contract;
 mod doctor;
 mod export;
 mod extensions;
@@ -17,6 +18,7 @@ mod token;
 mod user;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{anyhow, bail};
 use clap::{Parser, Subcommand};
@@ -51,6 +53,14 @@ enum Command {
     Migrate,
     /// Print the OpenAPI document as YAML
     Openapi,
+    /// Say what a client made for a release of authentik would miss; exit status 1 if something, 2 if the file is no document
+    Contract {
+        /// The OpenAPI document of that release, YAML or JSON
+        file: PathBuf,
+        /// Say it as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask a running server whether it is ready; exit status 1 if not
     Healthcheck,
     /// Say what is connected and whether it would be served; exit status 1 if not
@@ -118,27 +128,29 @@ impl Cli {
     ///
     /// # Errors
     /// Whatever went wrong, in a sentence for the person who typed it.
-    pub async fn run(self) -> anyhow::Result<()> {
-        if let Command::Openapi = self.command {
-            return print(&document::yaml()?);
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Openapi => print(&document::yaml()?)?,
+            Command::Contract { file, json } => return contract::run(&file, json),
+            Command::Extensions { role } => print(&extensions::sql(role.as_deref()))?,
+            Command::Completions { shell } => completions::run(shell)?,
+            Command::Man { directory } => man::run(&directory)?,
+            command => command.with_settings().await?,
         }
-        if let Command::Extensions { role } = self.command {
-            return print(&extensions::sql(role.as_deref()));
-        }
-        if let Command::Completions { shell } = self.command {
-            return completions::run(shell);
-        }
-        if let Command::Man { directory } = self.command {
-            return man::run(&directory);
-        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Command {
+    async fn with_settings(self) -> anyhow::Result<()> {
         let settings = Settings::from_env()?;
         telemetry::start(settings.log_level, settings.log_format)?;
-        match self.command {
-            Command::Serve => serve::serve(settings).await,
-            Command::Healthcheck => healthcheck::healthcheck(settings.listen),
-            Command::Mail(mail) => mail.run(&settings).await,
-            Command::Doctor => doctor::run(&settings).await,
-            Command::Grants { role } => print(&doctor::grants(&settings, &role).await?),
+        match self {
+            Self::Serve => serve::serve(settings).await,
+            Self::Healthcheck => healthcheck::healthcheck(settings.listen),
+            Self::Mail(mail) => mail.run(&settings).await,
+            Self::Doctor => doctor::run(&settings).await,
+            Self::Grants { role } => print(&doctor::grants(&settings, &role).await?),
             command => with_database(&settings, command).await,
         }
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::stdout::print;
 use super::taken;
 use super::user::user_id;
+use crate::auth::roles;
 use crate::clock::Ids;
 
 /// What to do with roles.
@@ -82,23 +83,14 @@ impl Role {
                 done.map_err(|error| taken(error, "role"))?;
             }
             Self::Grant { name, permissions } => {
-                sqlx::query(
-                    "INSERT INTO guardian_rolemodelpermission (content_type_id, permission_id, role_id) \
-                     SELECT content_type_id, id, $1 FROM auth_permission WHERE id = ANY($2) ON CONFLICT DO NOTHING",
-                )
-                .bind(role_id(pool, &name).await?)
-                .bind(permission_ids(pool, &permissions).await?)
-                .execute(pool)
-                .await?;
+                let (role, permissions) =
+                    (role_id(pool, &name).await?, permission_ids(pool, &permissions).await?);
+                roles::give(&mut *pool.acquire().await?, role, &permissions, None).await?;
             }
             Self::Revoke { name, permissions } => {
-                sqlx::query(
-                    "DELETE FROM guardian_rolemodelpermission WHERE role_id = $1 AND permission_id = ANY($2)",
-                )
-                .bind(role_id(pool, &name).await?)
-                .bind(permission_ids(pool, &permissions).await?)
-                .execute(pool)
-                .await?;
+                let (role, permissions) =
+                    (role_id(pool, &name).await?, permission_ids(pool, &permissions).await?);
+                roles::take(&mut *pool.acquire().await?, role, &permissions, None).await?;
             }
             Self::Assign { name, username } => {
                 sqlx::query(

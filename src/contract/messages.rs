@@ -44,6 +44,17 @@ pub fn superuser_status(status: bool) -> String {
 }
 /// A membership, a group or a role that would give more than the caller holds.
 pub const BEYOND_CALLER: &str = "User does not have all permissions that this would give.";
+/// Fields of which a request names some and not all.
+pub fn together(fields: &[&str]) -> String {
+    format!("The fields {} must be used together.", fields.join(", "))
+}
+/// A permission on all objects without its app.
+pub const GLOBAL_PERMISSION: &str =
+    "When assigning global permissions, codename must be given as app_label.codename";
+/// No permission has this name.
+pub fn no_permission(value: &str) -> String {
+    format!("There is no permission “{value}”.")
+}
 /// Only some may make tokens that never expire.
 pub const UNENDING_TOKEN: &str = "User does not have permission to make tokens that never expire.";
 /// Which part of authentik looks after an object is not a client's to say.

@@ -1,8 +1,10 @@
 //! Facts of authentik's contract: releases, paths, types of stages, templates, durations, sentences. Data and pure
 //! functions; nothing here asks a database or knows a request.
 
+pub mod comparison;
 pub mod duration;
 pub mod messages;
+pub mod models;
 pub mod paths;
 pub mod release;
 pub mod rules;

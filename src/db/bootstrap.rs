@@ -8,6 +8,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Ids};
+use crate::contract::models::permission_name;
 
 /// Serialises the first starts of several servers on one database.
 const LOCK: i64 = 0x616b_7374_6167_6573;
@@ -24,7 +25,7 @@ pub fn unusable_password() -> String {
     format!("!{}", generate_key())
 }
 
-/// Make the content types and the permissions of every model; those that are there stay.
+/// Make the content types and the permissions of every model; those that are there stay, but for their names.
 ///
 /// # Errors
 /// The database failed.
@@ -33,7 +34,7 @@ pub async fn permissions(pool: &PgPool, permissions: &[(Model, String)]) -> anyh
     for (model, codename) in permissions {
         apps.push(model.app_label);
         models.push(model.model);
-        names.push(format!("Can {}", codename.replace('_', " ")));
+        names.push(permission_name(model, codename));
         codenames.push(codename.as_str());
     }
     let mut transaction = pool.begin().await?;
@@ -50,7 +51,9 @@ pub async fn permissions(pool: &PgPool, permissions: &[(Model, String)]) -> anyh
         "INSERT INTO auth_permission (name, content_type_id, codename) \
          SELECT n.name, c.id, n.codename FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) \
            AS n (app, model, codename, name) \
-         JOIN django_content_type c ON c.app_label = n.app AND c.model = n.model ON CONFLICT DO NOTHING",
+         JOIN django_content_type c ON c.app_label = n.app AND c.model = n.model \
+         ON CONFLICT (content_type_id, codename) DO UPDATE SET name = excluded.name \
+           WHERE auth_permission.name <> excluded.name",
     )
     .bind(&apps)
     .bind(&models)

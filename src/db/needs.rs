@@ -173,7 +173,10 @@ fn column_type(kind: FieldKind) -> Option<&'static str> {
         FieldKind::ForeignKey(target) => key_type(target.key),
         // Its key stands in the column.
         FieldKind::Nested { fields, .. } => column_type(fields.get("pk")?.kind)?,
-        FieldKind::List | FieldKind::Many(..) | FieldKind::Computed(Schema::Uuids | Schema::Strings) => {
+        FieldKind::List
+        | FieldKind::Texts
+        | FieldKind::Many(..)
+        | FieldKind::Computed(Schema::Uuids | Schema::Strings) => {
             return None;
         }
     })

@@ -39,6 +39,9 @@ impl Search {
         declared: &Declaration,
         terms: Vec<String>,
     ) -> sqlx::Result<Self> {
+        if declared.search.is_empty() {
+            return Ok(Self::default()); // as DRF has it: every row fits
+        }
         let related: Vec<(&Target, &str)> =
             declared.search.iter().filter_map(|searched| Some((searched.of?.1, searched.column))).collect();
         if terms.is_empty() || related.is_empty() {

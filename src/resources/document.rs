@@ -39,6 +39,7 @@ pub fn document() -> Value {
         { "name": "invitations", "description": "What authentik has not: invitations by the thousand, their redemption and history" },
         { "name": "flows", "description": "Flows and the stages bound to them" },
         { "name": "core", "description": "Groups, users and tokens" },
+        { "name": "rbac", "description": "Roles, and the permissions that they are given" },
     ]);
     document.finish(&info, API_PREFIX, &tags)
 }

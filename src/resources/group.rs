@@ -7,7 +7,7 @@ use drf::declaration::{Declaration, Lookup, LookupKind, Table};
 use drf::field::{DefaultValue, Field, Fields, Key, Schema, Target, Through};
 use drf::intake::Content;
 use drf::params::{Filter, FilterKind, Rows, asc};
-use drf::permission::{Model, Permission, Verb};
+use drf::permission::{Model, Permission};
 use drf::search::{self, Searched};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -416,14 +416,7 @@ const REMOVE_USER: Action<Group> = Action::on_object(
 async fn change_membership(request: Request<'_>, group: Group, member: bool) -> Result<Answer, ApiError> {
     let Request { context, connection, draft, .. } = request;
     let Some(Content::Integer(user)) = draft.get(&ACCOUNT_PK) else { return Err(ApiError::not_found()) };
-    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM authentik_core_user WHERE id = $1)")
-        .bind(user)
-        .fetch_one(&mut *connection)
-        .await?;
-    let (caller, view_user) = (context.caller, user::MODEL.codename(Verb::View));
-    if !exists || !caller.may_on(connection, &user::MODEL, &view_user, &user.to_string()).await? {
-        return Err(ApiError::not_found());
-    }
+    user::require_visible(context.caller, connection, *user).await?;
     if member
         && membership(context, connection, group.pk).await?.is_some()
         && any_stranger(context, connection, Some(&group), &[*user]).await?

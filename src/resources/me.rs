@@ -104,6 +104,7 @@ const FIELDS: Fields = Fields::new(&[
     Field::computed("settings", Schema::Object),
     Field::choice("type", &super::user::USER_TYPE),
     Field::computed("system_permissions", Schema::Strings),
+    Field::boolean("is_current").read_only(),
 ]);
 
 const SESSION_USER: Component = Component {
@@ -116,7 +117,7 @@ const SESSION_USER: Component = Component {
         json!({
             "type": "object",
             "properties": { "user": user, "original": user, "users": { "type": "array", "items": user } },
-            "required": ["user"],
+            "required": ["user", "users"],
         })
     },
 };

@@ -1,6 +1,7 @@
 //! The registry: every resource of the API, a `mod` and a line in [`visit`] each.
 
 mod any_stage;
+mod description;
 pub mod document;
 mod email_stage;
 mod flow;
@@ -9,6 +10,7 @@ mod group;
 pub mod invitation;
 mod invitation_stage;
 mod me;
+mod permission;
 mod role;
 mod stage;
 mod system;
@@ -42,6 +44,10 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit::<group::Group>();
     visitor.visit::<user::User>();
     visitor.visit::<token::Token>();
+    visitor.visit::<role::Role>();
+    visitor.visit::<role::assigned::AssignedRole>();
+    visitor.visit::<role::object_permission::RoleObjectPermission>();
+    visitor.visit::<permission::Permission>();
 }
 
 /// See [`visit`].
@@ -50,21 +56,23 @@ pub trait Visitor {
     fn visit<R: Resource>(&mut self);
 }
 
-/// The permissions that an installation has: four a model, those that actions ask for beside them, and those of rules.
+/// The permissions that an installation has: four a model, those that actions ask for beside them, and those of rules; each
+/// once, though resources may share a model.
 pub fn permissions() -> Vec<(Model, String)> {
     struct Permissions(Vec<(Model, String)>);
     impl Visitor for Permissions {
         fn visit<R: Resource>(&mut self) {
             let model = R::DECLARATION.model;
             self.0.extend(Verb::ALL.map(|verb| (model, model.codename(verb))));
-            let asked = R::actions().filter_map(|action| action.declared.permission.codename(&model));
+            let asked = R::actions().flat_map(|action| action.declared.permission.codenames(&model));
             self.0.extend(asked.map(|codename| (model, codename)));
         }
     }
     let mut permissions = Permissions(Vec::new());
     visit(&mut permissions);
     permissions.0.extend(group::PERMISSIONS.map(|codename| (group::MODEL, codename.to_owned())));
-    permissions.0.extend(role::PERMISSIONS.map(|codename| (role::MODEL, codename.to_owned())));
+    let mut seen = BTreeSet::new();
+    permissions.0.retain(|(model, codename)| seen.insert((model.label(), codename.clone())));
     permissions.0
 }
 

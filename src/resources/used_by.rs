@@ -28,14 +28,15 @@ const fn stage_of_flow(
     Relation { app, model, action: "set_null", key: "s.stage_uuid", name, from, condition }
 }
 
-const BINDING_NAME: &str = "'Flow-stage binding #' || b.\"order\" || ' to ' || b.target_id";
-const STAGE_NAME: &str = "'Stage ' || s.name";
-const INVITATION_NAME: &str = "'Invitation ' || i.invite_uuid || ' created by ' || i.created_by_id";
-const FLOW_NAME: &str = "'Flow ' || f.name || ' (' || f.slug || ')'";
+pub(super) const BINDING_NAME: &str = "'Flow-stage binding #' || b.\"order\" || ' to ' || b.target_id";
+pub(super) const STAGE_NAME: &str = "'Stage ' || s.name";
+pub(super) const INVITATION_NAME: &str =
+    "'Invitation ' || i.invite_uuid || ' created by ' || i.created_by_id";
+pub(super) const FLOW_NAME: &str = "'Flow ' || f.name || ' (' || f.slug || ')'";
 const GROUP_MODEL: (&str, &str) = ("authentik_core", "group");
-const GROUP_NAME: &str = "'Group ' || g.name";
+pub(super) const GROUP_NAME: &str = "'Group ' || g.name";
 const ROLE_MODEL: (&str, &str) = ("authentik_rbac", "role");
-const ROLE_NAME: &str = "'Role ' || r.name";
+pub(super) const ROLE_NAME: &str = "'Role ' || r.name";
 
 /// The policy bindings of a group or a user.
 const fn policy_bindings(condition: &'static str) -> Relation {
@@ -383,5 +384,51 @@ pub const USER: &[Relation] = &[
         ROLE_NAME,
         "authentik_core_user_roles m JOIN authentik_rbac_role r ON r.uuid = m.role_id",
         "m.user_id = {} ORDER BY r.name",
+    ),
+];
+
+/// A role.
+pub const ROLE: &[Relation] = &[
+    linked(
+        GROUP_MODEL,
+        "g.group_uuid",
+        GROUP_NAME,
+        "authentik_core_group_roles m JOIN authentik_core_group g ON g.group_uuid = m.group_id",
+        "m.role_id = {} ORDER BY g.name",
+    ),
+    Relation {
+        app: "authentik_rbac",
+        model: "initialpermissions",
+        action: "cascade",
+        key: "i.id",
+        name: "'Initial Permissions for Role #' || i.role_id || '.'",
+        from: "authentik_rbac_initialpermissions i",
+        condition: "i.role_id = {} ORDER BY i.name",
+    },
+    Relation {
+        app: "guardian",
+        model: "rolemodelpermission",
+        action: "cascade",
+        key: "m.id",
+        name: "'RoleModelPermission with role ' || m.role_id || ' and permission ' || m.permission_id",
+        from: "guardian_rolemodelpermission m",
+        condition: "m.role_id = {} ORDER BY m.id",
+    },
+    Relation {
+        app: "guardian",
+        model: "roleobjectpermission",
+        action: "cascade",
+        key: "o.id",
+        name: "o.object_pk || ' | Role ' || r.name || ' | ' || a.codename",
+        from: "guardian_roleobjectpermission o JOIN authentik_rbac_role r ON r.uuid = o.role_id \
+               JOIN auth_permission a ON a.id = o.permission_id",
+        condition: "o.role_id = {} ORDER BY o.id",
+    },
+    linked(
+        ("authentik_core", "user"),
+        "u.id",
+        "u.username",
+        "authentik_core_user_roles m JOIN authentik_core_user u ON u.id = m.user_id",
+        "m.role_id = {} ORDER BY u.username",
     ),
 ];

@@ -4,6 +4,7 @@ use drf::Body;
 use drf::action::{Effect, Method, RequestBody, Route, Success};
 use drf::intake::{self, Mode};
 use drf::metadata;
+use drf::permission::Permission;
 
 use super::action::{Action, Request, Run};
 use super::endpoint::at;
@@ -19,9 +20,10 @@ use crate::error::ApiError;
 use crate::telemetry;
 
 /// What is said to those who send no credentials. The permission of an object is decided by the look-up, so there it is a
-/// refusal like any other.
-pub(super) fn anonymous(route: Route) -> ApiError {
-    if route.detail { ApiError::PermissionDenied } else { ApiError::NotAuthenticated }
+/// refusal like any other; unless credentials are all that is asked for.
+pub(super) fn anonymous<R: Resource>(route: Route) -> ApiError {
+    let by_look_up = at::<R>(route).any(|action| action.declared.permission != Permission::Authenticated);
+    if route.detail && by_look_up { ApiError::PermissionDenied } else { ApiError::NotAuthenticated }
 }
 
 /// The checks, in their order, and then the action.
@@ -35,7 +37,7 @@ pub(super) async fn run<R: Resource>(
 ) -> Result<Answer, ApiError> {
     let Some(caller) = caller else {
         telemetry::refused(call.refusal());
-        return Err(anonymous(route));
+        return Err(anonymous::<R>(route));
     };
     telemetry::asked_by(caller.id);
     let Some(action) = action else {
@@ -50,8 +52,10 @@ pub(super) async fn run<R: Resource>(
     if route.detail {
         let context = Context { seen, ..context(call, caller) };
         row = Some(object::<R>(call, declared, context, transaction.parts().0).await?);
-    } else if let Some(codename) = declared.permission.codename(&R::DECLARATION.model) {
-        caller.require(&R::DECLARATION.model, &codename)?;
+    } else {
+        for codename in declared.permission.codenames(&R::DECLARATION.model) {
+            caller.require(&R::DECLARATION.model, &codename)?;
+        }
     }
     let body = match declared.body {
         RequestBody::None => Body::default(),
@@ -109,7 +113,7 @@ async fn object<R: Resource>(
     };
     let key = call.key.as_deref().unwrap_or_default();
     let found = find::<R>(context, connection, key, lock).await?;
-    if let Some(codename) = declared.permission.codename(&R::DECLARATION.model) {
+    for codename in declared.permission.codenames(&R::DECLARATION.model) {
         require_on(connection, context.caller, &codename, &found).await?;
     }
     match Precondition::of(&call.headers, declared)? {
@@ -174,13 +178,13 @@ async fn options<R: Resource>(
     let with_fields = |action: &&&Action<R>| matches!(action.declared.method, Method::Post | Method::Put);
     for action in actions.iter().filter(with_fields) {
         let declared = &action.declared;
-        let may = match (declared.permission.codename(&R::DECLARATION.model), &row) {
-            (Some(codename), Some(row)) => require_on(connection, caller, &codename, row).await.is_ok(),
-            (Some(codename), None) if !route.detail => {
-                caller.require(&R::DECLARATION.model, &codename).is_ok()
-            }
-            _ => true,
-        };
+        let mut may = true;
+        for codename in declared.permission.codenames(&R::DECLARATION.model) {
+            may &= match &row {
+                Some(row) => require_on(connection, caller, &codename, row).await.is_ok(),
+                None => route.detail || caller.require(&R::DECLARATION.model, &codename).is_ok(),
+            };
+        }
         if may {
             shown.push((declared.method, declared.body));
         }

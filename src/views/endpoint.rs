@@ -81,7 +81,7 @@ async fn serve<R: Resource>(mut call: Call, route: Route) -> Result<Answer, ApiE
     call.negotiate()?;
     if !call.has_credentials() {
         telemetry::refused(call.refusal());
-        return Err(anonymous(route)); // which takes no connection
+        return Err(anonymous::<R>(route)); // which takes no connection
     }
     let method = call.action_method();
     let action = at::<R>(route).find(|action| Some(action.declared.method) == method);

@@ -29,7 +29,7 @@ pub use call::{Call, MAX_BODY};
 pub use dry_run::Effects;
 pub use lookup::Lens;
 pub use resource::{Check, Context, Making, Preparation, Resource, Save};
-pub use standard::remove;
+pub use standard::{list, remove};
 pub use transaction::{AfterCommit, Begins, Committing, Transaction};
 pub use unit_of_work::{UnitOfWork, key_of};
 pub use validation::examine;

@@ -204,6 +204,19 @@ impl Context<'_> {
         if self.app.settings.strict { self.caller.lacks(connection, gift).await } else { Ok(None) }
     }
 
+    /// Whether the caller doesn't hold one of these permissions, where that counts.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn lacks_any(
+        self,
+        connection: &mut PgConnection,
+        permissions: &[i32],
+        object_pk: Option<&str>,
+    ) -> Result<bool, ApiError> {
+        Ok(self.app.settings.strict && self.caller.lacks_any(connection, permissions, object_pk).await?)
+    }
+
     /// The trace of what happened to this row.
     ///
     /// # Errors

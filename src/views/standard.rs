@@ -18,7 +18,11 @@ use crate::db::insert::insert;
 use crate::db::{PrimaryKey, statements};
 use crate::error::ApiError;
 
-pub(super) async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, ApiError> {
+/// A page of what the caller sees and the query asks for.
+///
+/// # Errors
+/// 400, 403 or 404.
+pub async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, ApiError> {
     let Request { context, connection, recall, .. } = request;
     let lens = Lens::read::<R>(context, connection).await?;
     let selection = recall.map(|_| selection_name::<R>(context));
@@ -33,7 +37,8 @@ pub(super) async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, Ap
     if count == 0 {
         lens.refuse_if_nothing(connection).await?;
     }
-    let page = PageRequest::read(context.query, context.caller.tenant.page_sizes())
+    let sizes = context.caller.tenant.page_sizes().at_most(R::DECLARATION.max_page_size);
+    let page = PageRequest::read(context.query, sizes)
         .locate(count)
         .ok_or_else(|| ApiError::NotFound(messages::INVALID_PAGE.into()))?;
     let order = params::ordering(R::DECLARATION, context.query);

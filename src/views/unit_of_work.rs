@@ -162,7 +162,7 @@ impl UnitOfWork {
     ) -> Result<Value, ApiError> {
         let action = action::<R>(Method::Post, Route::LIST)?;
         R::before(&self.app, &action.declared).await;
-        if let Some(codename) = action.declared.permission.codename(&R::DECLARATION.model) {
+        for codename in action.declared.permission.codenames(&R::DECLARATION.model) {
             self.caller.require(&R::DECLARATION.model, &codename)?;
         }
         let body = body_of::<R>(body)?;
@@ -200,7 +200,7 @@ impl UnitOfWork {
         let action = action::<R>(method, Route::OBJECT)?;
         R::before(&self.app, &action.declared).await;
         let Parts { context, connection, .. } = self.parts();
-        if let Some(codename) = action.declared.permission.codename(&R::DECLARATION.model) {
+        for codename in action.declared.permission.codenames(&R::DECLARATION.model) {
             require_on(connection, context.caller, &codename, row).await?;
         }
         statements::hold(connection, R::DECLARATION, row.pk(), lock).await?;

@@ -10,7 +10,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Client, Declared, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE, declared,
+    Answer, Client, Declared, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE, registered,
 };
 
 const RESOURCES: [(&str, &str); 4] = [
@@ -143,6 +143,11 @@ async fn every_request(app: &TestApp, client: &Client, list: &str, pk: &str) -> 
     ]
 }
 
+/// A key as text.
+fn text(key: &Value) -> String {
+    key.as_str().map_or(key.to_string(), str::to_owned)
+}
+
 /// What an action answers to somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reply {
@@ -196,9 +201,10 @@ impl Persona {
 
     async fn enter(self, app: &TestApp, resource: &Declared, action: &Action, pk: &str) -> Client {
         let view: &str = resource.model.codename(Verb::View).leak();
-        let asked = action.permission.codename(&resource.model).map(|codename| &*codename.leak());
+        let asked: Vec<&str> =
+            asked_for(resource, action).into_iter().map(|codename| &*codename.leak()).collect();
         let with = |first: &[&'static str]| {
-            let all: BTreeSet<&str> = first.iter().copied().chain(asked).collect();
+            let all: BTreeSet<&str> = first.iter().copied().chain(asked.iter().copied()).collect();
             all.into_iter().collect::<Vec<_>>()
         };
         match self {
@@ -213,11 +219,12 @@ impl Persona {
             Self::AllOthers => {
                 let verbs = Verb::ALL.map(|verb| &*resource.model.codename(verb).leak());
                 let extra = resource.actions.iter().filter_map(|action| match action.permission {
-                    Permission::Codename(codename) => Some(codename),
+                    Permission::Codename(codename) | Permission::Both(_, codename) => Some(codename),
                     _ => None,
                 });
                 let others: BTreeSet<&str> = verbs.into_iter().chain(extra).collect();
-                let others: Vec<_> = others.into_iter().filter(|codename| Some(*codename) != asked).collect();
+                let others: Vec<_> =
+                    others.into_iter().filter(|codename| !asked.contains(codename)).collect();
                 app.someone_who_may(&others).await
             }
             Self::Superuser => app.admin(),
@@ -239,15 +246,16 @@ impl Persona {
 
     fn expected(self, resource: &Declared, action: &Action) -> Reply {
         let detail = action.route.detail;
+        let by_look_up = detail && action.permission != Permission::Authenticated;
         // Everybody sees their own tokens.
         let sees_others = resource.path == "/core/tokens/";
         match self {
-            Self::Anonymous => return Reply::Refused(if detail { DENIED } else { NOT_AUTHENTICATED }),
+            Self::Anonymous => return Reply::Refused(if by_look_up { DENIED } else { NOT_AUTHENTICATED }),
             Self::Wrong(_) => return Reply::Refused(INVALID_TOKEN),
             Self::Superuser => return Reply::Done,
             _ => {}
         }
-        if detail && !self.sees() {
+        if by_look_up && !self.sees() {
             return if sees_others { Reply::NotFound } else { Reply::Refused(DENIED) };
         }
         let held = match action.permission {
@@ -258,7 +266,7 @@ impl Persona {
                 matches!(self, Self::Viewer | Self::Single | Self::Permitted)
             }
             // A permission on an object is none on the list.
-            Permission::Model(_) | Permission::Codename(_) => {
+            Permission::Model(_) | Permission::Codename(_) | Permission::Both(..) => {
                 matches!(self, Self::Single | Self::Permitted) || (self == Self::Granted && detail)
             }
         };
@@ -266,16 +274,21 @@ impl Persona {
     }
 }
 
+/// The permissions that an action asks for.
+fn asked_for(resource: &Declared, action: &Action) -> Vec<String> {
+    action.permission.codenames(&resource.model)
+}
+
 /// Every persona and every declared action: a new action is in the table from the moment it is declared.
 #[tokio::test]
 async fn every_persona_gets_the_answer_that_an_actions_declaration_says() {
     let app = TestApp::new().await;
     let mut cells = 0;
-    for resource in declared() {
+    for resource in registered() {
         let mut row = app.row(&resource, app.fresh()).await;
         for action in &resource.actions {
             for persona in Persona::ALL {
-                let pk = row["pk"].as_str().map_or(row["pk"].to_string(), str::to_owned);
+                let pk = if row["pk"].is_null() { resource.key_of(&row) } else { text(&row["pk"]) };
                 let client = persona.enter(&app, &resource, action, &pk).await;
                 let (method, path) = (action.method, resource.place_of(action, &row));
                 let expected = persona.expected(&resource, action);
@@ -315,7 +328,7 @@ async fn every_persona_gets_the_answer_that_an_actions_declaration_says() {
 async fn a_single_permission_opens_what_it_is_for_and_nothing_else() {
     let app = TestApp::new().await;
     let mut rows = Vec::new();
-    for resource in declared() {
+    for resource in registered() {
         let row = app.row(&resource, app.fresh()).await;
         rows.push((resource, row));
     }
@@ -329,9 +342,7 @@ async fn a_single_permission_opens_what_it_is_for_and_nothing_else() {
             for action in &resource.actions {
                 let persona = match () {
                     () if resource.model.codename(Verb::View) == *codename => Persona::Viewer,
-                    () if action.permission.codename(&resource.model).as_ref() == Some(codename) => {
-                        Persona::Single
-                    }
+                    () if asked_for(resource, action) == [codename.as_str()] => Persona::Single,
                     () => Persona::Plain,
                 };
                 let path = resource.place_of(action, row);

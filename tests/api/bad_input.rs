@@ -181,7 +181,7 @@ fn wrong_values(kind: FieldKind) -> Vec<Value> {
             vec![json!(""), json!("tomorrow"), json!("2030-02-30T00:00:00Z"), json!(5), boolean, list, object]
         }
         FieldKind::Dictionary => vec![json!(""), json!("{}"), json!(5), boolean, list],
-        FieldKind::List => vec![json!("x"), json!(5), boolean, object],
+        FieldKind::List | FieldKind::Texts => vec![json!("x"), json!(5), boolean, object],
         FieldKind::ForeignKey(target) if target.key == Key::Uuid => {
             vec![json!("x"), json!("0a0b0c0d-1111-4222-8333-0000abcdef01"), json!(5), boolean, list, object]
         }
@@ -540,6 +540,7 @@ async fn a_filters_value_has_to_be_of_its_kind() {
         let fields = resource.fields.iter().filter(|field| field.filter);
         let filters = fields.map(|field| (field.name, FilterKind::of(field)));
         for (name, kind) in filters.chain(resource.filters.iter().map(|filter| (filter.name, filter.kind))) {
+            let kind = if let FilterKind::Widened { kind, .. } = kind { *kind } else { kind };
             let sentence = match kind {
                 FilterKind::Number => "Enter a number.",
                 FilterKind::Uuid => "Enter a valid UUID.",

@@ -15,11 +15,13 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    Client, Declared, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE, asked, declared,
-    flow_set_entry, seed,
+    Client, Declared, EMAIL, INVITATION, INVITATION_STAGE, Person, TestApp, USER_WRITE, asked,
+    flow_set_entry, registered, seed,
 };
 
 const CALLS: usize = 30;
+const ROLES: &str = "/rbac/roles/";
+const ASSIGNED: &str = "/rbac/permissions/assigned_by_roles/";
 
 /// What only those see who hold one of these permissions.
 const SECRETS: &[(&str, &[&str])] = &[
@@ -32,6 +34,11 @@ const SECRETS: &[(&str, &[&str])] = &[
     ("key", &["view_token_key"]),
     ("password", &[]),
 ];
+
+/// A key as text.
+fn key_text(key: &Value) -> String {
+    key.as_str().map_or(key.to_string(), str::to_owned)
+}
 
 /// `SplitMix64`: the same numbers from the same seed, everywhere.
 struct Chance(u64);
@@ -141,7 +148,7 @@ impl<'a> Climb<'a> {
             id,
             held,
             context,
-            resources: declared(),
+            resources: registered(),
             keys: HashMap::new(),
             places: HashMap::new(),
             slugs: ["hidden", "bound", "new"].map(|slug| format!("{slug}-{n}")),
@@ -178,7 +185,7 @@ impl<'a> Climb<'a> {
         let mine = app.group(&format!("mine-{n}"), false, &[]).await;
         app.join(&format!("climber-{n}"), mine).await;
         let hidden = app.group(&climb.secret("group"), false, &[]).await;
-        climb.keys.insert("authentik_rbac_role", [role, strong, secret].map(|key| json!(key)).to_vec());
+        climb.found_roles(&[role, strong, secret]);
 
         let name = format!("one-{n}");
         let chief = json!({ "username": format!("chief-{n}"), "name": "Chief", "groups": [powers] });
@@ -227,8 +234,21 @@ impl<'a> Climb<'a> {
         row
     }
 
+    /// The caller knows of these roles, and where they are given permissions.
+    fn found_roles(&mut self, roles: &[Uuid]) {
+        let keys = roles.iter().map(|key| json!(key));
+        self.keys.entry("authentik_rbac_role").or_default().extend(keys);
+        for path in [ROLES, ASSIGNED] {
+            let places = roles.iter().map(|key| format!("{path}{key}/"));
+            self.places.entry(path).or_default().extend(places);
+        }
+    }
+
     /// The caller knows of this object.
     fn found(&mut self, resource: &Declared, row: &Value) {
+        if resource.path == ROLES {
+            return self.found_roles(&[row["pk"].as_str().unwrap().parse().unwrap()]);
+        }
         self.places.entry(resource.path).or_default().push(resource.path_of(row));
         let table = resource.table.parent.map_or(resource.table.name, |parent| parent.name);
         let table = if resource.path.starts_with("/stages/") { table } else { resource.table.name };
@@ -253,7 +273,9 @@ impl<'a> Climb<'a> {
         let own = &rights[&caller];
         for (who, has) in &after {
             let had = rights.get(who).unwrap_or(&nothing);
-            let won = has.iter().filter(|right| !had.contains(*right) && !own.contains(*right));
+            // Who may do something with everything may let others do it with an object.
+            let owns = |right: &str| own.contains(right) || own.contains(right.split(' ').next().unwrap());
+            let won = has.iter().filter(|right| !had.contains(*right) && !owns(right));
             let won: Vec<_> = won.filter(|right| !(may_make && *right == "superuser")).collect();
             assert!(won.is_empty(), "{who} won {won:?}\n{self}");
         }
@@ -265,7 +287,7 @@ impl<'a> Climb<'a> {
     /// One call, of an action that the caller has the permission for more often than not. Gives whether it wrote.
     async fn call(&mut self, chance: &mut Chance) -> bool {
         let may = |resource: &Declared, action: &Action| {
-            action.permission.codename(&resource.model).is_none_or(|asked| self.held.contains(&*asked))
+            action.permission.codenames(&resource.model).iter().all(|asked| self.held.contains(&**asked))
         };
         let all =
             self.resources.iter().enumerate().flat_map(|(at, resource)| {
@@ -291,10 +313,11 @@ impl<'a> Climb<'a> {
             let place = chance.pick(places).clone();
             Route { detail: false, ..action.route }.path(&place, "")
         } else {
-            action.route.path(resource.path, "")
+            resource.place_of(&action, &Value::Null)
         };
         let body = match action.body {
             RequestBody::None => Value::Null,
+            RequestBody::Fields { component: "PermissionAssign", .. } => self.assignment(chance),
             RequestBody::Fields { fields, .. } | RequestBody::Unchecked { fields, .. } => {
                 self.body(fields.iter(), true, chance).await
             }
@@ -312,7 +335,7 @@ impl<'a> Climb<'a> {
             assert!(may || !text.contains(&self.secret(secret)), "{secret} is seen in {answer}\n{self}");
         }
         if answer.status == 201 && action.route == Route::LIST {
-            let resource = &declared()[at];
+            let resource = &registered()[at];
             self.found(resource, &answer.json());
         }
         writes(&action) && answer.status < 300
@@ -340,6 +363,27 @@ impl<'a> Climb<'a> {
             }
         }
         Value::Object(body)
+    }
+
+    /// Permissions for a role, of the caller's and of others: on everything, or on an object that the caller knows.
+    fn assignment(&self, chance: &mut Chance) -> Value {
+        let (model, codename) = if chance.percent(60) {
+            let held: Vec<_> = self.held.iter().copied().collect();
+            let codename = *chance.pick(&held);
+            let all = resources::permissions();
+            let (model, _) = all.into_iter().find(|(_, other)| other == codename).unwrap();
+            (model, codename.to_owned())
+        } else {
+            chance.pick(&resources::permissions()).clone()
+        };
+        let global = format!("{}.{codename}", model.app_label);
+        let table = format!("{}_{}", model.app_label, model.model);
+        match self.keys.get(table.as_str()) {
+            Some(keys) if chance.percent(50) => {
+                json!({ "permissions": [codename], "model": model.label(), "object_pk": key_text(chance.pick(keys)) })
+            }
+            _ => json!({ "permissions": [global] }),
+        }
     }
 
     async fn value(&self, field: &Field, chance: &mut Chance) -> Value {

@@ -66,7 +66,7 @@ async fn an_export_url_leads_nowhere() {
 #[case("GET", "/flows/instances/cache_info/")]
 #[case("POST", "/flows/instances/cache_clear/")]
 #[case("GET", "/providers/all/")]
-#[case("POST", "/rbac/roles/")]
+#[case("GET", "/rbac/initial_permissions/")]
 #[case("PATCH", "/stages/dummy/0a0b0c0d-1111-4222-8333-0000abcdef01/")]
 #[case("DELETE", "/api/v3//stages/dummy/0a0b0c0d-1111-4222-8333-0000abcdef01/")]
 #[case("HEAD", "/stages/dummy/?page=1")]

@@ -212,6 +212,22 @@ const FOUND: &[Found] = &[
         ],
         includes: &[],
     },
+    Found {
+        path: "/rbac/roles/",
+        label: "name",
+        rows: &["role-1", "role-2"],
+        filters: &[
+            ("name", "role-1", &["role-1"]),
+            ("managed", "goauthentik.io/two", &["role-2"]),
+            ("managed__isnull", "true", &["role-1"]),
+            ("managed__isnull", "false", &["role-2"]),
+            ("users", "{user-1}", &["role-1"]),
+            ("groups", "{group-1}", &["role-1"]),
+            ("ak_groups", "{group-1}", &["role-1"]),
+            ("inherited", "true&groups={group-3}", &["role-1"]),
+        ],
+        includes: &[],
+    },
 ];
 
 #[test]
@@ -402,6 +418,8 @@ impl World {
                 .await;
             self.keep(role, &json!(key));
         }
+        let managed = "UPDATE authentik_rbac_role SET managed = 'goauthentik.io/two' WHERE name = 'role-2'";
+        self.execute(managed.to_owned()).await;
         let groups = "/core/groups/";
         let body = json!({
             "name": "group-1", "is_superuser": true, "attributes": { "n": 1 }, "roles": [self.keys["role-1"]],

@@ -79,6 +79,9 @@ const UNSERVED: &[(&str, &[&str])] = &[
     ("/flows/instances/", &["denied_action", "designation"]),
 ];
 
+/// Of these an installation has a few: their tables are read as they are.
+const FEW: [&str; 1] = ["/rbac/roles/"];
+
 /// What the filters of the others are asked for, where it isn't a value of the row at hand.
 const VALUES: &[(&str, &str, &str)] = &[
     (INVITATION, "created_by__username", "user-70000"),
@@ -316,7 +319,7 @@ async fn no_statement_reads_a_big_table_for_what_an_index_serves() {
     };
     let role = "SELECT uuid::text FROM authentik_rbac_role WHERE name = 'peer-reader-role'";
     let role: String = sqlx::query_scalar(role).fetch_one(&app.pool).await.unwrap();
-    for resource in declared() {
+    for resource in declared().into_iter().filter(|resource| !FEW.contains(&resource.path)) {
         let rows = app.admin().get(&format!("{}?page=2", resource.path)).await.status(200).rows();
         for path in paths(&resource, &rows[7], &role) {
             look(&app.admin(), &path).await;

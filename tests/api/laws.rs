@@ -357,7 +357,7 @@ async fn an_action_takes_the_permission_that_it_declares() {
         let view: &str = resource.model.codename(Verb::View).leak();
         let viewer = app.someone_who_may(&[view]).await;
         for action in &resource.actions {
-            let Some(codename) = action.permission.codename(&resource.model) else { continue };
+            let Some(codename) = action.permission.codenames(&resource.model).pop() else { continue };
             let row = app.row(&resource, app.fresh()).await;
             let (method, path) = (action.method.name(), resource.place_of(action, &row));
             let before = app.contents().await;

@@ -8,11 +8,11 @@ use ak_stages::db::needs::{Needed, Needs};
 use ak_stages::resources;
 use drf::action::{Method, Route};
 use drf::field::Place;
-use drf::params::FilterKind;
+use drf::params::{FilterKind, Rows};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::support::{TestApp, as_parameter, declared};
+use crate::support::{TestApp, as_parameter, declared, registered};
 
 /// What is needed of authentik's database alone.
 const AUTHENTIKS: [&str; 11] = [
@@ -99,11 +99,17 @@ async fn sample(app: &TestApp, kind: FilterKind) -> String {
         FilterKind::Boolean | FilterKind::Switch { .. } => json!(true),
         FilterKind::Number => json!(25),
         FilterKind::Uuid | FilterKind::ForeignKey(_) => json!("0a0b0c0d-1111-4222-8333-0000abcdef01"),
-        FilterKind::Choice(choices) | FilterKind::Choices(choices) => json!(choices.values[0].0),
+        FilterKind::Choice(choices)
+        | FilterKind::Choices(choices)
+        | FilterKind::ChoiceAnd { choices, .. } => {
+            json!(choices.values[0].0)
+        }
+        FilterKind::Widened { kind, .. } => return Box::pin(sample(app, *kind)).await,
         FilterKind::DateTime => json!("2026-01-01T00:00:00Z"),
         FilterKind::Attributes => json!({ "n": 1 }),
         FilterKind::Texts(rows) | FilterKind::Uuids(rows) | FilterKind::Numbers(rows) => {
-            let select = format!("SELECT {}::text FROM {} LIMIT 1", rows.column, rows.table);
+            let Rows { table, column } = rows;
+            let select = format!("SELECT {column}::text FROM {table} WHERE {column} IS NOT NULL LIMIT 1");
             let value: Option<String> =
                 sqlx::query_scalar(AssertSqlSafe(select)).fetch_optional(&app.pool).await.unwrap();
             json!(value.unwrap_or_else(|| "0a0b0c0d-1111-4222-8333-0000abcdef01".to_owned()))
@@ -129,9 +135,20 @@ async fn nothing_else_is_needed() {
         }
         prepared.push((resource, row, body, queries));
     }
+    let (role, group) = (app.role(&["view_group"]).await, app.group("a group", false, &[]).await);
     let privileges = |table| needs.tables[table].privileges.clone();
     restrict(&app, needs.clone()).await;
     let admin = app.admin();
+    let on_group =
+        json!({ "permissions": ["view_group"], "model": "authentik_core.group", "object_pk": group });
+    for given in [json!({ "permissions": ["authentik_core.add_group"] }), on_group] {
+        let place = format!("/rbac/permissions/assigned_by_roles/{role}/");
+        admin.post(&format!("{place}assign/"), given.clone()).await.status(200);
+        for resource in registered().iter().filter(|resource| resource.path.starts_with("/rbac/")) {
+            admin.get(&resource.list_path()).await.status(200);
+        }
+        admin.patch(&format!("{place}unassign/"), given).await.status(204);
+    }
     for (resource, row, body, queries) in prepared {
         for query in queries {
             let answer = admin.get(&format!("{}?{query}", resource.path)).await;

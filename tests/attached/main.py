@@ -16,6 +16,7 @@ import mail
 import many
 import privileges
 import releases
+import roles
 import routing
 import sessions
 import traces
@@ -42,6 +43,8 @@ SECTIONS = [
     mail.extensions,
     many.bulk,
     many.uses,
+    roles.life,
+    roles.all_models,
     releases.supported,
     releases.unknown_version,
     releases.unsound_schemas,

@@ -168,6 +168,18 @@ def requests(admin: Client, viewer: Client, others: list[Client], number: int) -
     if flow and email and (target := ask("GET", flow)):
         new = {"target": target["pk"], "stage": email.split("/")[-2], "order": 0}
         binding = made("/flows/bindings/", "pk", new, {"order": 1})
+    role = made("/rbac/roles/", "pk", {"name": name}, {"name": f"{name} role"})
+    if role:
+        assigned = f"/rbac/permissions/assigned_by_roles/{role.split('/')[-2]}"
+        on_group = {"permissions": ["view_group"], "model": "authentik_core.group", "object_pk": bound(number)}
+        for given in ({"permissions": ["authentik_core.view_group"]}, on_group):
+            ask("POST", f"{assigned}/assign/", given)
+            ask("PATCH", f"{assigned}/unassign/", given)
+        ask("POST", f"{role}add_user/", {"pk": AKADMIN})
+        ask("POST", f"{role}remove_user/", {"pk": AKADMIN})
+    for path in ("/rbac/permissions/", "/rbac/permissions/roles/", "/rbac/roles/?managed__isnull=true"):
+        ask("GET", path)
+    ask("GET", "/rbac/permissions/assigned_by_roles/?model=authentik_core.group")
     change = {"continue_flow_without_invitation": True}
     objects = [
         made("/stages/user_write/", "pk", {"name": f"{name} user write"}, {"user_type": "internal"}),
@@ -178,6 +190,7 @@ def requests(admin: Client, viewer: Client, others: list[Client], number: int) -
         email,
         flow,
         group,
+        role,
     ]
     parent = bound(number)
     ask("POST", "/core/groups/", {"name": f"{name} child", "parents": [parent]})

@@ -28,6 +28,8 @@ OBJECTS = {
     "/flows/bindings/": SEEDS["binding"],
     "/core/groups/": SEEDS["group"],
     "/core/users/": int(SEEDS["user"]),
+    "/rbac/permissions/assigned_by_roles/": SEEDS["role"],
+    "/rbac/roles/": SEEDS["role"],
 }
 
 # Fields whose rules no schema states, and a value that keeps them.
@@ -65,12 +67,13 @@ LAWFUL = {
 }
 
 # Parameters that name what a new server has none of.
-UNNAMEABLE = {"policies", "roles_by_name", "roles_by_pk"}
+UNNAMEABLE = {"managed", "policies", "role", "roles_by_name", "roles_by_pk"}
 
 # Bodies of which the schema says too little: what has to be named excludes something else.
 WHOLE = {
     "/bulk/": {"template": {"name": "guest"}, "count": 3},
     "/bulk_delete/": {"pks": [NOWHERE]},
+    "assign/": {"permissions": ["view_group"], "model": "authentik_core.group", "object_pk": SEEDS["group"]},
 }
 
 # Why something may be refused whatever the schema allows: PostgreSQL has no NUL, Django REST framework trims blanks, an

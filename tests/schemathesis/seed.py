@@ -45,6 +45,7 @@ def seed() -> None:
     keep("flow_slug", flow_body["slug"])
     group = create("group", "/core/groups/", {"name": "seed", "users": [akadmin]})
     create("user", "/core/users/", {"username": "seed", "name": "Seed"})
+    create("role", "/rbac/roles/", {"name": "seed"})
     create("email_stage", "/stages/email/", {"name": "seed-email"})
     user_body = {"name": "seed-user", "create_users_group": group}
     create("user_write_stage", "/stages/user_write/", user_body)

@@ -139,6 +139,7 @@ fn keep<'a>(
         // Their items count, or are told in the refusal.
         Some(
             FieldKind::List
+            | FieldKind::Texts
             | FieldKind::Many(..)
             | FieldKind::Nested { .. }
             | FieldKind::ForeignKey(_)

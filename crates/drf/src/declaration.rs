@@ -21,6 +21,8 @@ pub struct Declaration {
     pub operation: &'static str,
     /// The viewset's name in an `OPTIONS` answer, such as `Email Stage`.
     pub view_name: &'static str,
+    /// The name of its component in the OpenAPI document, such as `EmailStage`.
+    pub component: &'static str,
     /// Where the rows stand.
     pub table: Table,
     /// The type of their key.
@@ -45,6 +47,8 @@ pub struct Declaration {
     pub order_expressions: &'static [(&'static str, &'static str)],
     /// SELECT expressions for what the row holds beside its fields, each with a comma in front.
     pub extra_columns: &'static str,
+    /// The most rows that a client may ask for in a page, where that is fewer than the installation's.
+    pub max_page_size: Option<i64>,
 }
 
 impl Declaration {
@@ -55,6 +59,7 @@ impl Declaration {
             path: "",
             operation: "",
             view_name: model.name,
+            component: model.name,
             table,
             key: Key::Uuid,
             fields: Fields::NONE,
@@ -67,6 +72,7 @@ impl Declaration {
             default_order: &[],
             order_expressions: &[],
             extra_columns: "",
+            max_page_size: None,
         }
     }
 

@@ -97,6 +97,8 @@ pub enum FieldKind {
     Dictionary,
     /// A list of anything, of an action's own body.
     List,
+    /// A list of texts, of an action's own body; DRF's `ListField` of `CharField`s.
+    Texts,
     /// The key of a row of another table.
     ForeignKey(&'static Target),
     /// Keys of rows of another table, kept in a table between the two.
@@ -333,6 +335,10 @@ impl Field {
     /// A list of anything.
     pub const fn list(name: &'static str) -> Self {
         Self::new(name, FieldKind::List).nowhere()
+    }
+    /// A list of texts.
+    pub const fn texts(name: &'static str) -> Self {
+        Self::new(name, FieldKind::Texts).nowhere()
     }
     /// A foreign key; its column is named `<name>_id`, which [`Field::column`] has to say.
     pub const fn foreign_key(name: &'static str, column: &'static str, target: &'static Target) -> Self {

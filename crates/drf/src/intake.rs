@@ -44,7 +44,7 @@ pub enum Content {
     Dictionary(String),
     /// A foreign key, or several of a many-to-many field.
     Keys(Vec<Reference>),
-    /// Objects inside this one, checked and coerced; or a list of anything, as it came.
+    /// Objects inside this one, or a list of texts, checked and coerced; or a list of anything, as it came.
     Objects(Vec<Value>),
 }
 
@@ -127,6 +127,16 @@ impl Draft {
     pub fn text(&self, field: &Field) -> Option<&str> {
         match self.get(field)? {
             Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The texts of a list of such, if the request says.
+    pub fn texts(&self, field: &Field) -> Option<Vec<String>> {
+        match self.get(field)? {
+            Content::Objects(texts) => {
+                Some(texts.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect())
+            }
             _ => None,
         }
     }
@@ -253,6 +263,7 @@ fn coerce(
             Value::Array(items) => Content::Objects(items.clone()),
             other => return Err(messages::expected_list(python::type_name(other)).into()),
         },
+        FieldKind::Texts => Content::Objects(texts(field, value)?),
         FieldKind::ForeignKey(target) => Content::Keys(vec![foreign_key(target.key, value)?]),
         FieldKind::Many(target, _) => match value {
             Value::Array(items) => {
@@ -289,6 +300,23 @@ fn text(field: &Field, value: &Value) -> Result<String, String> {
         Some(most) if stripped.chars().count() > most => Err(messages::max_length(most)),
         _ => Ok(stripped.to_owned()),
     }
+}
+
+/// DRF's `ListField` of `CharField`s: what is wrong stands below the place of the item.
+fn texts(field: &Field, value: &Value) -> Result<Vec<Value>, Rejection> {
+    let Value::Array(items) = value else {
+        return Err(messages::expected_list(python::type_name(value)).into());
+    };
+    let (mut taken, mut wrong) = (Vec::new(), serde_json::Map::new());
+    for (place, item) in items.iter().enumerate() {
+        match if item.is_null() { Err(messages::NULL.into()) } else { text(field, item) } {
+            Ok(text) => taken.push(json!(text)),
+            Err(sentence) => {
+                wrong.insert(place.to_string(), json!([sentence]));
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(taken) } else { Err(Rejection::Nested(Value::Object(wrong))) }
 }
 
 /// DRF's `IntegerField`: whatever Python's `int()` takes once a fraction of zeros is cut off.

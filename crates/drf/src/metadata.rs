@@ -95,6 +95,7 @@ fn type_name(field: &Field) -> &'static str {
         FieldKind::Nested { many: false, .. } => "nested object",
         FieldKind::Dictionary
         | FieldKind::List
+        | FieldKind::Texts
         | FieldKind::ForeignKey(_)
         | FieldKind::Many(..)
         | FieldKind::Nested { .. }

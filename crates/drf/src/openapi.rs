@@ -109,6 +109,7 @@ impl Document {
             FieldKind::DateTime => json!({ "type": "string", "format": "date-time" }),
             FieldKind::Dictionary => json!({ "type": "object", "additionalProperties": {} }),
             FieldKind::List => json!({ "type": "array", "items": {} }),
+            FieldKind::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
             FieldKind::ForeignKey(target) => key(target.key),
             FieldKind::Many(target, _) => json!({ "type": "array", "items": key(target.key) }),
             FieldKind::Nested { component, fields, many } => {
@@ -256,7 +257,7 @@ impl Document {
     }
 
     fn resource(&mut self, declared: &Declaration, wire: Wire) -> Value {
-        let name = declared.model.name;
+        let name = declared.component;
         self.object(name, &format!("{name} Serializer"), declared.fields, wire)
     }
 
@@ -271,7 +272,7 @@ impl Document {
             Success::Page => {
                 let item = object(self);
                 let component =
-                    format!("Paginated{}List", declared.map_or("", |declared| declared.model.name));
+                    format!("Paginated{}List", declared.map_or("", |declared| declared.component));
                 self.schema(&component, paginated(&item));
                 ("200", response(&reference(&component)))
             }
@@ -315,6 +316,10 @@ impl Document {
             .filter(|(name, _)| *name != "name")
             .map(|(name, schema)| (name.to_owned(), query(name, &schema)))
             .collect();
+        for filter in declared.filters.iter().filter(|filter| filter.kind.has_to_be_named()) {
+            let named = all.iter_mut().filter(|(name, _)| name == filter.name);
+            named.for_each(|(_, parameter)| parameter["required"] = json!(true));
+        }
         let mut shared = vec![
             ("ordering", "QueryPaginationOrdering"),
             ("page", "QueryPaginationPage"),
@@ -337,7 +342,8 @@ impl Document {
             FilterKind::Boolean | FilterKind::Switch { .. } => json!({ "type": "boolean" }),
             FilterKind::Number => json!({ "type": "integer" }),
             FilterKind::Uuid | FilterKind::ForeignKey(_) => json!({ "type": "string", "format": "uuid" }),
-            FilterKind::Choice(choices) => self.choices(choices),
+            FilterKind::Choice(choices) | FilterKind::ChoiceAnd { choices, .. } => self.choices(choices),
+            FilterKind::Widened { kind, .. } => self.filter_schema(*kind),
             FilterKind::DateTime => json!({ "type": "string", "format": "date-time" }),
             FilterKind::Texts(_) => json!({ "type": "array", "items": { "type": "string" } }),
             FilterKind::Numbers(_) => json!({ "type": "array", "items": { "type": "integer" } }),

@@ -33,6 +33,14 @@ pub struct PageSizes {
     pub max: i64,
 }
 
+impl PageSizes {
+    /// No more than `most` for a query that names a size, if there is such a limit.
+    #[must_use]
+    pub fn at_most(self, most: Option<i64>) -> Self {
+        Self { max: most.map_or(self.max, |most| most.min(self.max)), ..self }
+    }
+}
+
 impl PageRequest {
     /// A page size that is no positive number counts as none.
     pub fn read(query: &Query, sizes: PageSizes) -> Self {

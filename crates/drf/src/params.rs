@@ -77,6 +77,22 @@ pub enum FilterKind {
         /// SQL for `false`.
         off: &'static str,
     },
+    /// As another kind, with another expression where a boolean parameter is `true`.
+    Widened {
+        /// How the value is read.
+        kind: &'static FilterKind,
+        /// The boolean parameter.
+        by: &'static str,
+        /// The SQL expression then.
+        expression: &'static str,
+    },
+    /// One of the choices, which a list has to name, and with it the text of another parameter: an array of the two.
+    ChoiceAnd {
+        /// The choices.
+        choices: &'static Choices,
+        /// The other parameter; its text is empty where the query has none.
+        other: &'static str,
+    },
 }
 
 /// The rows of a table, by a column that tells them apart.
@@ -191,6 +207,13 @@ pub fn filters(declared: &'static Declaration, query: &Query, version: Version) 
         .map(|field| (field.name, Operand::Column(field), FilterKind::of(field)));
     let further = declared.filters.iter().map(|f| (f.name, Operand::Expression(f.expression), f.kind));
     for (name, operand, kind) in own.chain(further) {
+        let (operand, kind) = match kind {
+            FilterKind::Widened { kind, by, expression } if is_true(query, by) => {
+                (Operand::Expression(expression), *kind)
+            }
+            FilterKind::Widened { kind, .. } => (operand, *kind),
+            kind => (operand, kind),
+        };
         let Some(value) = query.last(name).filter(|value| kind.is_repeated() || !value.is_empty()) else {
             continue;
         };
@@ -201,6 +224,10 @@ pub fn filters(declared: &'static Declaration, query: &Query, version: Version) 
         };
         match reading {
             Ok(None) => {}
+            Ok(Some(Reading::Test(Test::Text(choice)))) if let FilterKind::ChoiceAnd { other, .. } = kind => {
+                let other = python::strip(query.last(other).unwrap_or_default()).to_owned();
+                filters.conditions.push(Condition { operand, test: Test::Texts(vec![choice, other]) });
+            }
             Ok(Some(Reading::Test(test))) => filters.conditions.push(Condition { operand, test }),
             Ok(Some(Reading::Rows(rows, values))) => {
                 let sentence = messages::filter_choice;
@@ -231,6 +258,11 @@ pub fn filters(declared: &'static Declaration, query: &Query, version: Version) 
     Ok(filters)
 }
 
+/// Whether a boolean parameter is `true`, in any case.
+fn is_true(query: &Query, name: &str) -> bool {
+    query.last(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
 /// The value of `?attributes=`.
 fn lookups(text: &str) -> Result<Vec<JsonLookup>, String> {
     match json::parse(text.as_bytes()) {
@@ -253,6 +285,11 @@ impl FilterKind {
             FieldKind::DateTime => Self::DateTime,
             _ => Self::Text,
         }
+    }
+
+    /// Whether a list can't do without it.
+    pub fn has_to_be_named(self) -> bool {
+        matches!(self, Self::ChoiceAnd { .. })
     }
 
     /// Whether all values of the parameter count, the empty one too, and not the last one alone.
@@ -303,7 +340,7 @@ enum Reading<'q> {
 
 fn read(kind: FilterKind, version: Version, given: &str) -> Result<Option<Reading<'_>>, String> {
     let value = python::strip(given);
-    if value.is_empty() && !matches!(kind, FilterKind::Choice(_)) {
+    if value.is_empty() && !matches!(kind, FilterKind::Choice(_) | FilterKind::ChoiceAnd { .. }) {
         return Ok(None);
     }
     let test = match kind {
@@ -320,10 +357,15 @@ fn read(kind: FilterKind, version: Version, given: &str) -> Result<Option<Readin
         }
         FilterKind::Number => number(value)?,
         FilterKind::Uuid => Test::Uuid(python::uuid(value).ok_or(messages::FILTER_UUID)?),
-        FilterKind::Choice(choices) if choices.contains(given, version) => Test::Text(given.to_owned()),
-        FilterKind::Choice(_) => return Err(messages::filter_choice(given)),
+        FilterKind::Choice(choices) | FilterKind::ChoiceAnd { choices, .. } => {
+            if !choices.contains(given, version) {
+                return Err(messages::filter_choice(given));
+            }
+            Test::Text(given.to_owned())
+        }
         FilterKind::DateTime => Test::DateTime(time::parse(value).map_err(|_| messages::FILTER_DATETIME)?),
         FilterKind::Attributes => return Ok(Some(Reading::Attributes(value))),
+        FilterKind::Widened { kind, .. } => return read(*kind, version, given),
         // Repeated parameters are read by `read_all`.
         FilterKind::Texts(_) | FilterKind::Choices(_) | FilterKind::Uuids(_) | FilterKind::Numbers(_) => {
             return Ok(None);

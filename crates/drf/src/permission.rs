@@ -71,15 +71,18 @@ pub enum Permission {
     Model(Verb),
     /// The same with a permission beside Django's four, by its codename.
     Codename(&'static str),
+    /// Whoever has both: one of Django's four, and another by its codename.
+    Both(Verb, &'static str),
 }
 
 impl Permission {
-    /// The codename that is asked for, of an action that asks for one beside `view_`.
-    pub fn codename(self, model: &Model) -> Option<String> {
+    /// The codenames that are asked for, of an action that asks for some beside `view_`.
+    pub fn codenames(self, model: &Model) -> Vec<String> {
         match self {
-            Self::Open | Self::Public | Self::Authenticated | Self::View => None,
-            Self::Model(verb) => Some(model.codename(verb)),
-            Self::Codename(codename) => Some(codename.to_owned()),
+            Self::Open | Self::Public | Self::Authenticated | Self::View => Vec::new(),
+            Self::Model(verb) => vec![model.codename(verb)],
+            Self::Codename(codename) => vec![codename.to_owned()],
+            Self::Both(verb, codename) => vec![model.codename(verb), codename.to_owned()],
         }
     }
 }

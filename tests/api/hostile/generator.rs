@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use super::super::properties::NASTY;
-use crate::support::{Declared, declared};
+use crate::support::{Declared, registered};
 
 /// Who asks: what they are called here, and their `Authorization`.
 pub type Persona = (&'static str, Option<String>);
@@ -340,7 +340,7 @@ impl Generator {
         people: Vec<Persona>,
         spared: Arc<HashSet<String>>,
     ) -> Self {
-        let resources = declared();
+        let resources = registered();
         let all = resources.iter().enumerate();
         let actions =
             all.flat_map(|(at, resource)| resource.actions.iter().map(move |action| (at, *action))).collect();
@@ -653,6 +653,9 @@ impl Generator {
             (_, FieldKind::Choice(choices)) => json!(self.pick(choices.values).0),
             (_, FieldKind::DateTime) => json!(format!("20{}-01-02T03:04:05Z", 27 + n % 70)),
             (_, FieldKind::Dictionary) => json!({ "a": n, "b": [n, "x"] }),
+            (_, FieldKind::Texts) => {
+                json!([format!("authentik_core.{}", self.pick(&["view_group", "add_x", "y"]))])
+            }
             (_, FieldKind::List) => json!([format!("person{n}@example.org")]),
             (_, FieldKind::Email) => json!(format!("person{n}@example.org")),
             (_, FieldKind::Slug) => json!(format!("slug-{n}")),

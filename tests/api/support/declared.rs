@@ -21,8 +21,16 @@ impl std::ops::Deref for Declared {
     }
 }
 
-/// Every registered resource.
+/// The registered resources whose objects have a `pk` and a path of their own: all but those of permissions.
 pub fn declared() -> Vec<Declared> {
+    let is_ordinary = |resource: &Declared| {
+        resource.fields.get("pk").is_some() && resource.does(Method::Get, Route::OBJECT)
+    };
+    registered().into_iter().filter(is_ordinary).collect()
+}
+
+/// Every registered resource.
+pub fn registered() -> Vec<Declared> {
     struct All(Vec<Declared>);
     impl Visitor for All {
         fn visit<R: Resource>(&mut self) {
@@ -38,7 +46,7 @@ pub fn declared() -> Vec<Declared> {
 impl Declared {
     /// The resource at this path.
     pub fn at(path: &str) -> Self {
-        declared().into_iter().find(|resource| resource.path == path).unwrap()
+        registered().into_iter().find(|resource| resource.path == path).unwrap()
     }
 
     /// Whether it has an action of this method on the list or on an object.
@@ -63,15 +71,27 @@ impl Declared {
 
     /// Where the object of an answer stands.
     pub fn path_of(&self, row: &Value) -> String {
-        let key = row.get(self.lookup.parameter).unwrap_or(&row["pk"]);
-        match key {
-            Value::String(key) => format!("{}{key}/", self.path),
-            key => format!("{}{key}/", self.path),
-        }
+        format!("{}{}/", self.path, self.key_of(row))
+    }
+
+    /// The key of an answer's object in its path, as text.
+    pub fn key_of(&self, row: &Value) -> String {
+        let key = [self.lookup.parameter, "pk", "role_pk"].iter().find_map(|name| row.get(*name)).unwrap();
+        key.as_str().map_or(key.to_string(), str::to_owned)
+    }
+
+    /// The path of the list, with the parameters that it can't do without.
+    pub fn list_path(&self) -> String {
+        let named = self.filters.iter().filter(|filter| filter.kind.has_to_be_named());
+        let query: Vec<_> = named.map(|filter| format!("{}=authentik_core.group", filter.name)).collect();
+        if query.is_empty() { self.path.to_owned() } else { format!("{}?{}", self.path, query.join("&")) }
     }
 
     /// The path of an action, for this object where it is one on an object.
     pub fn place_of(&self, action: &Action, row: &Value) -> String {
+        if action.route == Route::LIST && action.method == Method::Get {
+            return self.list_path();
+        }
         let before = if action.route.detail { self.path_of(row) } else { self.path.to_owned() };
         Route { detail: false, ..action.route }.path(&before, "")
     }

@@ -21,7 +21,7 @@ mod waiting;
 pub use authentik::{AccessToken, IMPERSONATING, OUTPOST, SECRET_KEY, Session, signed};
 pub use client::{Answer, Client, JSON};
 pub use database::{POOL_SIZE, embedded_settings, new_directory};
-pub use declared::{Declared, declared, is_text};
+pub use declared::{Declared, declared, is_text, registered};
 pub use people::Person;
 pub use program::{Program, database_of, empty_database};
 pub use samples::{as_parameter, flow_set_entry};

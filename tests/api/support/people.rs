@@ -158,6 +158,11 @@ impl TestApp {
 
     /// A role with these permissions, held by nobody.
     pub async fn role(&self, codenames: &[&str]) -> Uuid {
-        role(&self.pool, &format!("role-{}", self.fresh()), codenames, &[]).await
+        self.role_on(codenames, &[]).await
+    }
+
+    /// The same, with permissions on single objects, too.
+    pub async fn role_on(&self, codenames: &[&str], on: &[(&str, String)]) -> Uuid {
+        role(&self.pool, &format!("role-{}", self.fresh()), codenames, on).await
     }
 }

@@ -47,6 +47,7 @@ impl TestApp {
             FieldKind::DateTime => json!(now() + Duration::from_millis(n as u64)),
             FieldKind::Dictionary => json!({ "n": n }),
             FieldKind::List => json!([n]),
+            FieldKind::Texts => json!([format!("authentik_core.view_{n}")]),
             FieldKind::ForeignKey(target) => self.row_of(target).await,
             FieldKind::Many(target, _) => json!([self.row_of(target).await]),
             FieldKind::Nested { many: true, .. } => {
@@ -74,6 +75,11 @@ impl TestApp {
     /// A row with a value in every field that a request may set.
     pub async fn row(&self, resource: &Declared, n: usize) -> Value {
         let path = match resource.path {
+            // A role that may do something with a group, and what it may do there.
+            "/rbac/permissions/assigned_by_roles/" | "/rbac/permissions/roles/" => {
+                return self.rows_of_a_role(resource, n).await.remove(0);
+            }
+            "/rbac/permissions/" => format!("{}{}/", resource.path, 1 + n % 40),
             "/stages/all/" => {
                 let body = json!({ "name": format!("stage {n}"), "flow_set": [flow_set_entry(&format!("flow-{n}"))] });
                 format!("{}{}/", resource.path, self.admin().post(USER_WRITE, body).await.status(201).pk())
@@ -84,6 +90,22 @@ impl TestApp {
             }
         };
         self.admin().get(&path).await.status(200).json()
+    }
+
+    /// What the list of permissions shows of a new role, which may view groups and change one.
+    async fn rows_of_a_role(&self, resource: &Declared, n: usize) -> Vec<Value> {
+        let group = self.group(&format!("group {n}"), false, &[]).await.to_string();
+        let role = self.role_on(&["view_group"], &[("change_group", group)]).await;
+        let query = match resource.path {
+            "/rbac/permissions/roles/" => format!("?uuid={role}"),
+            _ => {
+                let named = format!("SELECT name FROM authentik_rbac_role WHERE uuid = '{role}'");
+                let name: String =
+                    sqlx::query_scalar(sqlx::AssertSqlSafe(named)).fetch_one(&self.pool).await.unwrap();
+                format!("?model=authentik_core.group&search={name}")
+            }
+        };
+        self.admin().get(&format!("{}{query}", resource.path)).await.status(200).rows()
     }
 
     /// Two rows that differ in every field that a request may set.
