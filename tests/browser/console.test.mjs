@@ -27,11 +27,13 @@ const FLOW = {
     denied_action: "message_continue",
 };
 
-// What the walk makes the server refuse: a wrong token, what is wrong in forms, what somebody else changed, what is gone.
+// What the walk makes the server refuse: a wrong token, what is wrong in forms, what somebody else
+// changed, what is gone, a key.
 const EXPECTED = [
     /^403 \/api\/v3\/core\/users\/me\/$/,
     /^400 \/api\/v3\/stages\/(email|invitation\/invitations\/bulk)\/$/,
     /^400 .*\/send_email\/$/,
+    /^501 \/api\/v3\/flows\/instances\/$/,
     /^(404|412) \/api\/v3\/stages\/invitation\/invitations\/[-0-9a-f]{36}\/$/,
 ];
 
@@ -267,6 +269,10 @@ test("several are revoked at once", async () => {
     await page.goto(`${origin}/#/invitations?search=guest4`);
     await page.getByText("1–11 of 11 invitations").waitFor();
     await page.getByLabel("Select all on this page").check();
+    await button("Mail them").click();
+    await button("Send", dialog()).click();
+    await told("11 mails will be sent.");
+    await page.getByLabel("Select all on this page").check();
     await button("Revoke them").click();
     await button("Revoke", dialog()).click();
     await told("11 invitations revoked.");
@@ -365,6 +371,23 @@ test("it is deleted after what uses it was seen", async () => {
     await button("Delete", dialog()).click();
     await told("welcome is deleted.");
     await page.getByText("There are no email stages yet.").waitFor();
+});
+
+test("a flow is made where the server keeps no keys of requests, too", async () => {
+    const made = (url) => url.pathname === "/api/v3/flows/instances/";
+    await page.route(made, async (route) => {
+        const withKey = (await route.request().allHeaders())["idempotency-key"];
+        await (withKey ? route.fulfill({ status: 501, json: { detail: "No table." } }) : route.continue());
+    });
+    await page.goto(`${origin}/#/flows/new`);
+    await page.getByLabel("Name (required)").fill("Partners");
+    await page.getByLabel("Slug (required)").fill("partners");
+    await page.getByLabel("Title (required)").fill("Welcome");
+    await page.getByLabel("Designation (required)").selectOption("enrollment");
+    await button("Create").click();
+    await heading("Partners");
+    await page.unroute(made);
+    assert.equal((await ask("GET", "/flows/instances/partners/")).designation, "enrollment");
 });
 
 test("users, groups and tokens are shown", async () => {
