@@ -409,6 +409,7 @@ test("a server that goes away and comes back is no more than a banner", async ()
     await line.cut();
     await page.getByLabel("Search invitations").fill("guest1");
     await page.getByText("This page goes on by itself").waitFor();
+    await page.locator(".note").waitFor({ state: "hidden" });
     await look("away");
     await line.mend();
     await page.getByText("This page goes on by itself").waitFor({ state: "hidden" });
