@@ -1,6 +1,6 @@
 // The address. It stands behind `#`, where no server, proxy or log sees it: the key of an invitation is a secret.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 
 export interface Route {
     /** Such as `/invitations/new`. */
@@ -9,20 +9,25 @@ export interface Route {
     query: URLSearchParams;
 }
 
-function current(): Route {
-    const [path = "", query = ""] = location.hash.slice(1).split(/\?(.*)/s);
-    return { path: path || "/", query: new URLSearchParams(query) };
+/** The page that one begins with. */
+const FIRST = "/invitations";
+
+function read(hash: string): Route {
+    const [path = "", query = ""] = hash.slice(1).split(/\?(.*)/s);
+    return { path: path.length > 1 ? path : FIRST, query: new URLSearchParams(query) };
 }
 
 /** The address, and again when it changes. */
 export function useRoute(): Route {
-    const [route, set] = useState(current);
+    const [hash, set] = useState(location.hash);
     useEffect(() => {
-        const listener = () => set(current());
+        const listener = () => set(location.hash);
+        // It may have changed since this was rendered.
+        listener();
         addEventListener("hashchange", listener);
         return () => removeEventListener("hashchange", listener);
     }, []);
-    return route;
+    return useMemo(() => read(hash), [hash]);
 }
 
 /** The `href` of a page of the console. */
@@ -37,7 +42,7 @@ export function go(path: string): void {
 
 /** Change what the address says of a list. Typing a search leaves one entry in the browser's history, not one a letter. */
 export function refine(changes: Record<string, string>, replace = false): void {
-    const { path, query } = current();
+    const { path, query } = read(location.hash);
     for (const [name, value] of Object.entries(changes)) {
         if (value) query.set(name, value);
         else query.delete(name);

@@ -35,6 +35,7 @@ export function useToken(): string | null {
     const [now, set] = useState(token);
     useEffect(() => {
         const listener = () => set(token());
+        listener();
         listeners.add(listener);
         return () => void listeners.delete(listener);
     }, []);

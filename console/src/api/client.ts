@@ -49,6 +49,9 @@ export interface Options {
 /** What the API says of a token that it doesn't take. */
 const NOT_SIGNED_IN = ["Token invalid/expired", "Authentication credentials were not provided."];
 
+/** On authentik's database there may be no table for keys: then the server refuses whoever sends one, and does nothing. */
+const NO_KEYS = 501;
+
 async function call<T>(method: string, path: string, options: Options = {}): Promise<Answer<T>> {
     const headers = new Headers({ Accept: "application/json", Authorization: `Bearer ${token() ?? ""}` });
     if (options.body !== undefined) headers.set("Content-Type", "application/json");
@@ -61,6 +64,10 @@ async function call<T>(method: string, path: string, options: Options = {}): Pro
         signal: options.signal ?? null,
         cache: "no-store",
     });
+    if (response.status === NO_KEYS && options.idempotencyKey) {
+        const { idempotencyKey: _, ...without } = options;
+        return call(method, path, without);
+    }
     const data = await read(response);
     if (!response.ok) throw refused(response.status, data as Errors);
     return { data: data as T, etag: response.headers.get("ETag") };

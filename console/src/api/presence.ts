@@ -49,6 +49,10 @@ export function onPresence(listener: (away: boolean) => void): () => void {
 /** Whether the server is away. */
 export function useAway(): boolean {
     const [now, set] = useState(away);
-    useEffect(() => onPresence(set), []);
+    useEffect(() => {
+        // It may have gone since this was rendered.
+        set(away);
+        return onPresence(set);
+    }, []);
     return now;
 }

@@ -32,8 +32,6 @@ const [FIRST] = Object.keys(KINDS) as [string];
 export function pageOf(path: string): VNode {
     const [, area = "", name = "", more = ""] = path.split("/").map(decodeURIComponent);
     switch (area) {
-        case "":
-            return <Invitations />;
         case "invitations":
             if (name === "new") return <InvitationNew />;
             if (name === "import") return <InvitationsImport />;

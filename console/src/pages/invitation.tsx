@@ -1,12 +1,12 @@
 import { useCallback, useState } from "preact/hooks";
 
-import { Refusal, api } from "../api/client";
-import type { HistoryEntry, InvitationStatus, Invitation as Invited, Message } from "../api/types";
+import { Refusal, api, told } from "../api/client";
+import type { InvitationStatus, Invitation as Invited, Message } from "../api/types";
 import { ObjectForm } from "../forms/object-form";
-import { date, value, words } from "../format";
 import { useEvery, useLoad, useOwnId, useTitle } from "../hooks";
 import { Extend, INVITATIONS, copyLink } from "../invitations/dialogs";
 import { EXTENDED, WIDGETS, declared as declaredInvitation } from "../invitations/fields";
+import { History } from "../invitations/history";
 import { link } from "../invitations/link";
 import { Mail } from "../invitations/mail";
 import { go } from "../router";
@@ -77,7 +77,7 @@ function Gone({ pk }: { pk: string }) {
     return (
         <>
             <Head title="This invitation is gone" back={BACK} />
-            <History path={`${INVITATIONS}history/?invitation=${pk}`} turn={0} />
+            <History path={`${INVITATIONS}history/`} query={{ invitation: pk }} turn={0} />
         </>
     );
 }
@@ -127,7 +127,7 @@ function Status({ invitation, turn }: { invitation: Invited; turn: number }) {
     return (
         <section class="card">
             <h2>Status</h2>
-            {error ? <p class="quiet">{error instanceof Error ? error.message : ""}</p> : null}
+            {error ? <p class="quiet">{told(error)}</p> : null}
             <Facts
                 facts={[
                     ["Now", data ? <Usable status={data} /> : "–"],
@@ -176,7 +176,7 @@ function Messages({ path, turn }: { path: string; turn: number }) {
     return (
         <section class="card">
             <h2>Mails</h2>
-            {mails.error ? <p class="quiet">{mails.error instanceof Error ? mails.error.message : ""}</p> : null}
+            {mails.error ? <p class="quiet">{told(mails.error)}</p> : null}
             {mails.data?.length === 0 && <p class="quiet">Nobody was mailed.</p>}
             {mails.data && mails.data.length > 0 && (
                 <Table
@@ -207,49 +207,6 @@ function State({ mail, onRetry }: { mail: Message; onRetry: (mail: Message) => v
             )}
         </span>
     );
-}
-
-function History({ path, turn }: { path: string; turn: number }) {
-    const history = useLoad(
-        `${path} ${turn}`,
-        async (signal) => (await api.get<HistoryEntry[]>(path, { signal })).data,
-    );
-    return (
-        <section class="card">
-            <h2>History</h2>
-            {history.error ? <p class="quiet">{history.error instanceof Error ? history.error.message : ""}</p> : null}
-            <ol class="history">
-                {history.data?.map((entry) => (
-                    <li key={entry.id}>
-                        <strong>{words(entry.action)}</strong>{" "}
-                        <span class="quiet">by {entry.username ?? "the server"}</span>{" "}
-                        <time dateTime={entry.created} class="quiet">
-                            {date(entry.created)}
-                        </time>
-                        <Details details={entry.details} />
-                    </li>
-                ))}
-            </ol>
-        </section>
-    );
-}
-
-function Details({ details }: { details: Record<string, unknown> }) {
-    const entries = Object.entries(details);
-    if (entries.length === 0) return null;
-    return (
-        <ul>
-            {entries.map(([name, detail]) => (
-                <li key={name}>
-                    {name}: {isChange(detail) ? `${value(detail.old)} → ${value(detail.new)}` : value(detail)}
-                </li>
-            ))}
-        </ul>
-    );
-}
-
-function isChange(detail: unknown): detail is { old: unknown; new: unknown } {
-    return typeof detail === "object" && detail !== null && "old" in detail && "new" in detail;
 }
 
 interface ChangeProps {

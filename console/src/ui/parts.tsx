@@ -51,7 +51,7 @@ export function Expiry({ at }: { at: string | null }) {
     if (at === null) return <Quiet>never</Quiet>;
     return isPast(at) ? (
         <Badge tone="warn">
-            expired <Time at={at} />
+            <span class="unseen">expired</span> <Time at={at} />
         </Badge>
     ) : (
         <Time at={at} />
