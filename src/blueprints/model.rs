@@ -6,13 +6,12 @@ use std::pin::Pin;
 
 use drf::field::Fields;
 use drf::intake::KeyValue;
-use drf::json;
 use drf::params::asc;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::resources::{self, Visitor};
-use crate::views::{Resource, UnitOfWork};
+use crate::views::{Resource, UnitOfWork, printed};
 
 /// What comes of it.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
@@ -109,13 +108,13 @@ impl<R: Resource> Model for Of<R> {
         body: &'a Value,
         key: Option<KeyValue>,
     ) -> Doing<'a, Object> {
-        Box::pin(async move { object(unit.create::<R>(body, key).await?) })
+        Box::pin(unit.create::<R>(body, key))
     }
 
     fn update<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object, body: &'a Value) -> Doing<'a, Object> {
         Box::pin(async move {
             let row = Self::existing(unit, by).await?;
-            object(unit.update(&row, body).await?)
+            unit.update(&row, body).await
         })
     }
 
@@ -124,18 +123,5 @@ impl<R: Resource> Model for Of<R> {
             let row = Self::existing(unit, by).await?;
             unit.remove(&row).await
         })
-    }
-}
-
-/// A row as answers show it.
-fn printed<R: Resource>(row: &R) -> Result<Object, ApiError> {
-    let text = serde_json::to_vec(row).map_err(anyhow::Error::from)?;
-    object(json::parse(&text).map_err(anyhow::Error::msg)?)
-}
-
-fn object(shown: Value) -> Result<Object, ApiError> {
-    match shown {
-        Value::Object(object) => Ok(object),
-        _ => Err(anyhow::anyhow!("an object is shown as something else").into()),
     }
 }

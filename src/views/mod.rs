@@ -31,5 +31,5 @@ pub use lookup::Lens;
 pub use resource::{Check, Context, Making, Preparation, Resource, Save};
 pub use standard::{list, remove};
 pub use transaction::{AfterCommit, Begins, Committing, Transaction};
-pub use unit_of_work::{UnitOfWork, key_of};
+pub use unit_of_work::{UnitOfWork, key_of, printed};
 pub use validation::examine;

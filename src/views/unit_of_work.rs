@@ -7,7 +7,7 @@ use drf::field::{Field, FieldKind};
 use drf::intake::{self, Content, KeyValue, Mode};
 use drf::page::{Page, PageNumber, PageRequest};
 use drf::params::{Condition, Operand, Order, Query, Test};
-use drf::{Body, json, python};
+use drf::{Body, Declaration, json, python};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
@@ -116,7 +116,7 @@ impl UnitOfWork {
     /// # Errors
     /// 400 for what is no field of it, or no value of one; the database failed.
     pub async fn find<R: Resource>(&mut self, by: &Map<String, Value>) -> Result<Option<R>, ApiError> {
-        let conditions = conditions::<R>(by, &self.app)?;
+        let conditions = conditions(R::DECLARATION, by, &self.app)?;
         let is_key =
             |condition: &Condition| matches!(condition.operand, Operand::Column(f) if f.name == "pk");
         let (key, others): (Vec<_>, Vec<_>) = conditions.into_iter().partition(is_key);
@@ -159,13 +159,13 @@ impl UnitOfWork {
         &mut self,
         body: &Value,
         key: Option<KeyValue>,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<Map<String, Value>, ApiError> {
         let action = action::<R>(Method::Post, Route::LIST)?;
         R::before(&self.app, &action.declared).await;
         for codename in action.declared.permission.codenames(&R::DECLARATION.model) {
             self.caller.require(&R::DECLARATION.model, &codename)?;
         }
-        let body = body_of::<R>(body)?;
+        let body = body_of(R::DECLARATION, body)?;
         match action.run {
             Run::List(run) | Run::Create(run) => shown(&run(self.request(body, key)).await?),
             Run::Object(_) => Err(ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned())),
@@ -176,8 +176,12 @@ impl UnitOfWork {
     ///
     /// # Errors
     /// Whatever PATCH is refused for.
-    pub async fn update<R: Resource>(&mut self, row: &R, body: &Value) -> Result<Value, ApiError> {
-        let body = body_of::<R>(body)?;
+    pub async fn update<R: Resource>(
+        &mut self,
+        row: &R,
+        body: &Value,
+    ) -> Result<Map<String, Value>, ApiError> {
+        let body = body_of(R::DECLARATION, body)?;
         let answer = self.on_object(row, Method::Patch, Lock::Change, body).await?;
         shown(&answer)
     }
@@ -235,19 +239,34 @@ fn action<R: Resource>(method: Method, route: Route) -> Result<&'static Action<R
         .ok_or_else(|| ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned()))
 }
 
-fn body_of<R: Resource>(value: &Value) -> Result<Body, ApiError> {
-    Body::parse(value.to_string().as_bytes(), R::DECLARATION.fields).map_err(ApiError::Parse)
+fn body_of(declared: &Declaration, value: &Value) -> Result<Body, ApiError> {
+    Body::parse(value.to_string().as_bytes(), declared.fields).map_err(ApiError::Parse)
 }
 
 /// An object as an answer shows it.
-fn shown(answer: &Answer) -> Result<Value, ApiError> {
-    Ok(json::parse(&answer.body).map_err(anyhow::Error::msg)?)
+fn shown(answer: &Answer) -> Result<Map<String, Value>, ApiError> {
+    match json::parse(&answer.body).map_err(anyhow::Error::msg)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(anyhow::anyhow!("an object is shown as something else").into()),
+    }
+}
+
+/// A row as answers show it.
+///
+/// # Errors
+/// It can't be JSON.
+pub fn printed<R: Resource>(row: &R) -> Result<Map<String, Value>, ApiError> {
+    shown(&Answer::ok(row)?)
 }
 
 /// Values of fields as conditions. They are read as a body's are.
-fn conditions<R: Resource>(by: &Map<String, Value>, app: &App) -> Result<Vec<Condition>, ApiError> {
-    let fields = R::DECLARATION.fields;
-    let body = body_of::<R>(&Value::Object(by.clone()))?;
+fn conditions(
+    declared: &Declaration,
+    by: &Map<String, Value>,
+    app: &App,
+) -> Result<Vec<Condition>, ApiError> {
+    let fields = declared.fields;
+    let body = body_of(declared, &Value::Object(by.clone()))?;
     let (draft, errors) = intake::take(fields, &body, Mode::Partial, app.dialect());
     if !errors.is_empty() {
         return Err(ApiError::Validation(errors.into_body(fields)));
