@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -48,9 +48,14 @@ impl Server {
         self
     }
 
+    /// The program with its settings.
+    pub fn command(&self) -> Command {
+        process::command(&self.environment)
+    }
+
     /// Start it, and wait until it serves.
     pub fn start(&self) {
-        let mut command = process::command(&self.environment);
+        let mut command = self.command();
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         command.arg("serve").stdout(log.try_clone().unwrap()).stderr(log);
         let began = Instant::now();

@@ -52,6 +52,10 @@ fn reads_go_to_a_standby_where_there_is_one() {
     let without = Site::open(&scratch, "without", &[&primary], &[]);
     let with = Site::open(&scratch, "with", &[&primary], &[&standby]);
     with.is_in_use(&standby, true);
+    let doctor = with.server.command().arg("doctor").output().unwrap();
+    let report = String::from_utf8(doctor.stdout).unwrap();
+    let line = format!("\nreplica     {}: at most ", standby.address());
+    assert!(doctor.status.success() && report.contains(&line), "{report}");
     let (alone, beside) = (reads_a_second(&without, "without"), reads_a_second(&with, "with"));
     let (by_standby, by_primary) = (with.reads(Some(&standby)), with.reads(None));
     println!(
