@@ -309,7 +309,8 @@ fn texts(field: &Field, value: &Value) -> Result<Vec<Value>, Rejection> {
     };
     let (mut taken, mut wrong) = (Vec::new(), serde_json::Map::new());
     for (place, item) in items.iter().enumerate() {
-        match if item.is_null() { Err(messages::NULL.into()) } else { text(field, item) } {
+        let judged = if item.is_null() { Err(messages::NULL.to_owned()) } else { text(field, item) };
+        match judged {
             Ok(text) => taken.push(json!(text)),
             Err(sentence) => {
                 wrong.insert(place.to_string(), json!([sentence]));
