@@ -127,10 +127,15 @@ impl Replicas {
         }))
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.all.is_empty()
+    }
+
     /// A connection for a read of this caller, whose credentials name them; `None` where the primary has to serve it.
     pub async fn acquire(&self, caller: &str) -> Option<Lent> {
         let all = &self.0.all;
-        if all.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let wrote = self.0.writes.last_of(caller);
@@ -156,7 +161,7 @@ impl Replicas {
 
     /// This caller begins to write; `None` where there are no replicas.
     pub fn writing(&self, caller: Option<&str>, concerns: Concerns) -> Option<Writing> {
-        let caller = caller.filter(|_| !self.0.all.is_empty())?;
+        let caller = caller.filter(|_| !self.is_empty())?;
         Some(self.0.writes.begin(self.clone(), caller, concerns))
     }
 
