@@ -120,7 +120,7 @@ async fn mail(connection: &mut PgConnection, settings: &Settings) -> anyhow::Res
 
 /// A line for each standby that reads go to.
 async fn standbys(replicas: &Replicas) -> String {
-    if replicas.figures().0.is_empty() {
+    if replicas.is_empty() {
         return String::new();
     }
     timeout(LOOK, replicas.clone().watch()).await.ok();

@@ -126,9 +126,15 @@ impl Database {
 
 /// Let the connections that aren't requests' go where writes go. Those that are open end with the server that they lead to.
 async fn follow(hosts: &Hosts, pool: &PgPool) {
+    if hosts.count() == 1 {
+        return;
+    }
     let mut moves = hosts.moves();
-    while moves.changed().await.is_ok() {
+    loop {
         pool.set_connect_options(hosts.current().clone());
+        if moves.changed().await.is_err() {
+            return;
+        }
     }
 }
 

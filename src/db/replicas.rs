@@ -6,7 +6,7 @@
 //! holds all that was acknowledged before that instant, and goes on holding it, since replay only goes forward while a
 //! server runs. A read goes to a replica that holds everything as of
 //!
-//! - the end of the caller's last write ([`writes`]): nobody reads their own write's past;
+//! - the end of the caller's last write (`writes.rs`): nobody reads their own write's past;
 //! - `max_lag` ago: nobody reads anything older. Clocks of other machines take no part in it, and where the primary
 //!   is gone, or a replica is cut off, nothing new is learnt and the instants grow old.
 //!
@@ -15,7 +15,7 @@
 //!
 //! Places can be compared along one timeline only. A standby that didn't follow a failover may have replayed a log that is
 //! longer than the new primary's, and another one. So a replica counts only while it says that it follows the primary's
-//! timeline ([`position`]). And what was learnt of a server holds for connections to that very server that were there
+//! timeline (`position.rs`). And what was learnt of a server holds for connections to that very server that were there
 //! already when it was asked: after a crash PostgreSQL recovers from further back.
 
 mod position;
@@ -127,10 +127,15 @@ impl Replicas {
         }))
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.all.is_empty()
+    }
+
     /// A connection for a read of this caller, whose credentials name them; `None` where the primary has to serve it.
     pub async fn acquire(&self, caller: &str) -> Option<Lent> {
         let all = &self.0.all;
-        if all.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let wrote = self.0.writes.last_of(caller);
@@ -156,7 +161,7 @@ impl Replicas {
 
     /// This caller begins to write; `None` where there are no replicas.
     pub fn writing(&self, caller: Option<&str>, concerns: Concerns) -> Option<Writing> {
-        let caller = caller.filter(|_| !self.0.all.is_empty())?;
+        let caller = caller.filter(|_| !self.is_empty())?;
         Some(self.0.writes.begin(self.clone(), caller, concerns))
     }
 

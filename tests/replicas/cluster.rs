@@ -27,15 +27,16 @@ impl Node {
     }
 
     /// A new primary.
-    pub fn primary(scratch: &Scratch, settings: &[&str]) -> Self {
+    pub fn primary(scratch: &Scratch) -> Self {
         let directory = directory(scratch, "primary");
-        Self::of(Postgres::start(Postgres::options(&directory, settings)))
+        Self::of(Postgres::start(Postgres::options(&directory, &[])))
     }
 
-    /// A standby of it, made of a copy of its data.
-    pub fn standby(&self, scratch: &Scratch, name: &str, settings: &[&str]) -> Self {
+    /// A standby of it, made of a copy of its data. It may be one itself.
+    pub fn standby(&self, scratch: &Scratch, name: &str) -> Self {
         let directory = directory(scratch, name);
-        let options = Postgres::options(&directory, settings);
+        // Else one that has lost its primary may take five seconds to be promoted.
+        let options = Postgres::options(&directory, &["wal_retrieve_retry_interval=100ms"]);
         let (data, owner) = (directory.join("copy"), fs::metadata(self.postgres.data()).unwrap());
         fs::create_dir(&data).unwrap();
         fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
@@ -78,13 +79,6 @@ impl Node {
     /// Let it be the primary from now on.
     pub fn promote(&self) {
         self.postgres.execute(&["SELECT pg_promote()"]);
-    }
-
-    /// Let it follow this one from now on.
-    pub fn follow(&self, primary: &Self, name: &str) {
-        let (socket, port) = primary.postgres.address();
-        let connection = format!("host={} port={port} user=app application_name={name}", socket.display());
-        self.set(&format!("primary_conninfo = '{connection}'"));
     }
 
     /// Set this while it runs.

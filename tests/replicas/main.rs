@@ -108,8 +108,8 @@ fn nobody_reads_the_past_of_their_own_writes_from_a_standby_that_is_late_and_fai
     let _alone = alone();
     let time = Duration::from_secs(number("REPLICAS_SECONDS", 0));
     let scratch = Scratch::new(PREFIX);
-    let primary = Node::primary(&scratch, &[]);
-    let mut standby = primary.standby(&scratch, "standby", &[]);
+    let primary = Node::primary(&scratch);
+    let mut standby = primary.standby(&scratch, "standby");
     let site = Site::open(&scratch, "server", &[&primary], &[&standby]);
     standby.set(DELAY);
     site.is_in_use(&standby, true);

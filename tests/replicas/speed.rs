@@ -47,8 +47,8 @@ fn reads_a_second(site: &Site, name: &str) -> f64 {
 fn reads_go_to_a_standby_where_there_is_one() {
     let _alone = alone();
     let scratch = Scratch::new(PREFIX);
-    let primary = Node::primary(&scratch, &[]);
-    let standby = primary.standby(&scratch, "standby", &[]);
+    let primary = Node::primary(&scratch);
+    let standby = primary.standby(&scratch, "standby");
     let without = Site::open(&scratch, "without", &[&primary], &[]);
     let with = Site::open(&scratch, "with", &[&primary], &[&standby]);
     with.is_in_use(&standby, true);

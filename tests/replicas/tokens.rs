@@ -18,8 +18,8 @@ fn status(site: &Site, key: &str) -> u16 {
 fn a_new_token_holds_at_once_and_a_revoked_one_no_longer_than_a_standby_may_be_late() {
     let _alone = alone();
     let scratch = Scratch::new(PREFIX);
-    let primary = Node::primary(&scratch, &[]);
-    let standby = primary.standby(&scratch, "standby", &[]);
+    let primary = Node::primary(&scratch);
+    let standby = primary.standby(&scratch, "standby");
     let site = Site::open(&scratch, "server", &[&primary], &[&standby]);
     standby.set(DELAY);
     let revoked_here = site.token("revoked-here");

@@ -22,7 +22,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 impl Replicas {
     /// Look after them, for as long as this is polled. Never done, unless there are none.
     pub async fn watch(self) {
-        if self.0.all.is_empty() {
+        if self.is_empty() {
             return;
         }
         let replicas = join_all(self.0.all.iter().map(|replica| self.watch_replica(replica)));
