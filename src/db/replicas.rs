@@ -160,9 +160,8 @@ impl Replicas {
     }
 
     /// This caller begins to write; `None` where there are no replicas.
-    pub fn writing(&self, caller: Option<&str>, concerns: Concerns) -> Option<Writing> {
-        let caller = caller.filter(|_| !self.is_empty())?;
-        Some(self.0.writes.begin(self.clone(), caller, concerns))
+    pub fn writing(&self, caller: &str, concerns: Concerns) -> Option<Writing> {
+        (!self.is_empty()).then(|| self.0.writes.begin(self.clone(), caller, concerns))
     }
 
     /// How it stands with each of them, and how many reads the primary served; nothing where there are none.

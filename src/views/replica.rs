@@ -2,7 +2,8 @@
 //!
 //! Nothing is remembered of what a replica says, and nothing remembered is answered: a standby's snapshots prove nothing
 //! (`db/proof.rs`). Whatever a replica can't do, the primary does instead, and no client hears of it. Credentials that it
-//! doesn't know are asked of the primary too: a new token holds at once.
+//! doesn't know are asked of the primary too: a new token holds at once. What comes with a session of authentik's is the
+//! primary's throughout, since a session that a replica lacks would be told to be forgotten.
 
 use std::pin::pin;
 
@@ -86,5 +87,6 @@ pub(super) fn writing<R: Resource>(call: &Call, effect: Effect) -> Option<Writin
     let application = R::DECLARATION.model.app_label;
     let is_harmless = HARMLESS.iter().any(|harmless| application.starts_with(harmless));
     let concerns = if is_harmless { Concerns::Caller } else { Concerns::Everybody };
-    call.app.database.replicas.writing(call.bearer(), concerns)
+    // Sessions share a place: what they read is the primary's.
+    call.app.database.replicas.writing(call.bearer().unwrap_or_default(), concerns)
 }

@@ -83,7 +83,7 @@ async fn a_connection_with_a_body_that_nobody_read_is_said_to_end() {
     let app = TestApp::new().await;
     for path in [
         "/nowhere/",
-        "/rbac/roles/",
+        "/policies/all/",
         "/core/users/paths/",
         "/stages/email/a.b/",
         "/api/v3/",
