@@ -140,7 +140,7 @@ impl Step<'_> {
                 Ok(None)
             }
             (Some(before), State::Absent) => {
-                model.remove(unit, &by_key(&before)).await?;
+                model.remove(unit, &before).await?;
                 change.what = What::Removed;
                 Ok(None)
             }
@@ -150,7 +150,7 @@ impl Step<'_> {
             }
             (Some(before), _) => {
                 let body = body(attrs, &change.identifiers, false);
-                let after = model.update(unit, &by_key(&before), &Value::Object(body.clone())).await?;
+                let after = model.update(unit, &before, &Value::Object(body.clone())).await?;
                 change.fields = Change::differences(fields, &body, Some(&before), &after);
                 change.what = if change.fields.is_empty() { What::Kept } else { What::Changed };
                 Ok(Some(after))
@@ -204,10 +204,6 @@ fn rename(values: &mut Map<String, Value>, renamed: &HashMap<String, Value>) {
             value => rename(value),
         }
     }
-}
-
-fn by_key(object: &Object) -> Object {
-    object.get("pk").map(|pk| ("pk".to_owned(), pk.clone())).into_iter().collect()
 }
 
 /// What a request would say: the attributes, and the identifiers. A dictionary that an object is found by only holds a part

@@ -39,14 +39,19 @@ pub trait Model: Send + Sync {
         key: Option<KeyValue>,
     ) -> Doing<'a, Object>;
 
-    /// Change the one that has these values.
-    fn update<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object, body: &'a Value) -> Doing<'a, Object>;
+    /// Change one that was found.
+    fn update<'a>(
+        &'a self,
+        unit: &'a mut UnitOfWork,
+        object: &'a Object,
+        body: &'a Value,
+    ) -> Doing<'a, Object>;
 
-    /// Delete the one that has these values.
-    fn remove<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object) -> Doing<'a, ()>;
+    /// Delete one that was found.
+    fn remove<'a>(&'a self, unit: &'a mut UnitOfWork, object: &'a Object) -> Doing<'a, ()>;
 }
 
-/// All that there are, by `app_label.model`.
+/// All that there are, by `app_label.model`. Of several resources of a model the first is the one that shows it whole.
 pub struct Models(BTreeMap<String, Box<dyn Model>>);
 
 impl Models {
@@ -55,7 +60,8 @@ impl Models {
         struct All(BTreeMap<String, Box<dyn Model>>);
         impl Visitor for All {
             fn visit<R: Resource>(&mut self) {
-                self.0.insert(R::DECLARATION.model.label(), Box::new(Of::<R>(PhantomData)));
+                let label = R::DECLARATION.model.label();
+                self.0.entry(label).or_insert_with(|| Box::new(Of::<R>(PhantomData)));
             }
         }
         let mut all = All(BTreeMap::new());
@@ -71,12 +77,6 @@ impl Models {
 
 /// A resource.
 struct Of<R>(PhantomData<fn() -> R>);
-
-impl<R: Resource> Of<R> {
-    async fn existing(unit: &mut UnitOfWork, by: &Object) -> Result<R, ApiError> {
-        unit.find::<R>(by).await?.ok_or_else(|| ApiError::no_match(R::DECLARATION.model.name))
-    }
-}
 
 impl<R: Resource> Model for Of<R> {
     fn fields(&self) -> Fields {
@@ -111,17 +111,16 @@ impl<R: Resource> Model for Of<R> {
         Box::pin(unit.create::<R>(body, key))
     }
 
-    fn update<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object, body: &'a Value) -> Doing<'a, Object> {
-        Box::pin(async move {
-            let row = Self::existing(unit, by).await?;
-            unit.update(&row, body).await
-        })
+    fn update<'a>(
+        &'a self,
+        unit: &'a mut UnitOfWork,
+        object: &'a Object,
+        body: &'a Value,
+    ) -> Doing<'a, Object> {
+        Box::pin(unit.update::<R>(object, body))
     }
 
-    fn remove<'a>(&'a self, unit: &'a mut UnitOfWork, by: &'a Object) -> Doing<'a, ()> {
-        Box::pin(async move {
-            let row = Self::existing(unit, by).await?;
-            unit.remove(&row).await
-        })
+    fn remove<'a>(&'a self, unit: &'a mut UnitOfWork, object: &'a Object) -> Doing<'a, ()> {
+        Box::pin(unit.remove::<R>(object))
     }
 }

@@ -172,43 +172,45 @@ impl UnitOfWork {
         }
     }
 
-    /// Change an object, as PATCH does.
+    /// Change an object that was found, and is given as answers show it; as PATCH does.
     ///
     /// # Errors
-    /// Whatever PATCH is refused for.
+    /// Whatever PATCH is refused for; 409 if it is gone.
     pub async fn update<R: Resource>(
         &mut self,
-        row: &R,
+        object: &Map<String, Value>,
         body: &Value,
     ) -> Result<Map<String, Value>, ApiError> {
         let body = body_of(R::DECLARATION, body)?;
-        let answer = self.on_object(row, Method::Patch, Lock::Change, body).await?;
+        let answer = self.on_object::<R>(object, Method::Patch, Lock::Change, body).await?;
         shown(&answer)
     }
 
-    /// Delete an object, as DELETE does.
+    /// Delete an object that was found, and is given as answers show it; as DELETE does.
     ///
     /// # Errors
-    /// Whatever DELETE is refused for.
-    pub async fn remove<R: Resource>(&mut self, row: &R) -> Result<(), ApiError> {
-        self.on_object(row, Method::Delete, Lock::Delete, Body::default()).await.map(drop)
+    /// Whatever DELETE is refused for; 409 if it is gone.
+    pub async fn remove<R: Resource>(&mut self, object: &Map<String, Value>) -> Result<(), ApiError> {
+        self.on_object::<R>(object, Method::Delete, Lock::Delete, Body::default()).await.map(drop)
     }
 
     async fn on_object<R: Resource>(
         &mut self,
-        row: &R,
+        object: &Map<String, Value>,
         method: Method,
         lock: Lock,
         body: Body,
     ) -> Result<Answer, ApiError> {
         let action = action::<R>(method, Route::OBJECT)?;
+        let pk = object.get("pk").and_then(key_of).and_then(|key| R::Key::try_from(key).ok());
+        let pk = pk.ok_or_else(|| ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned()))?;
         R::before(&self.app, &action.declared).await;
         let Parts { context, connection, .. } = self.parts();
+        statements::hold(connection, R::DECLARATION, pk, lock).await?;
+        let row = as_stored::<R>(context, connection, pk).await?;
         for codename in action.declared.permission.codenames(&R::DECLARATION.model) {
-            require_on(connection, context.caller, &codename, row).await?;
+            require_on(connection, context.caller, &codename, &row).await?;
         }
-        statements::hold(connection, R::DECLARATION, row.pk(), lock).await?;
-        let row = as_stored::<R>(context, connection, row.pk()).await?;
         match action.run {
             Run::Object(run) => run(self.request(body, None), row).await,
             Run::List(_) | Run::Create(_) => Err(ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned())),

@@ -421,6 +421,29 @@ async fn a_dictionary_finds_what_holds_it() {
     assert_eq!(bergen["attributes"], json!({ "site": { "town": "Bergen" }, "tags": ["b"] }));
 }
 
+/// Two resources are of the model of roles.
+#[tokio::test]
+async fn a_role_is_made_named_and_removed() {
+    let (app, desk) = (TestApp::new().await, Desk::new());
+    desk.write(
+        "role.yaml",
+        "entries:\n- model: authentik_rbac.role\n  identifiers: {name: readers}\n\
+         - model: authentik_core.group\n  identifiers: {name: them}\n  \
+         attrs: {roles: [!Find [authentik_rbac.role, [name, readers]]]}\n",
+    );
+    let import = |file: &str| desk.said(&app.environment(), &["import", file]).unwrap();
+    assert_eq!(import("role.yaml"), summary(2, 0, 0, 0, 0));
+    let role = app.admin().get("/rbac/roles/?name=readers").await.rows()[0]["pk"].clone();
+    assert_eq!(group(&app, "them").await.unwrap()["roles"], json!([role]));
+    assert_eq!(import("role.yaml"), summary(0, 0, 0, 2, 0));
+    desk.write(
+        "no-role.yaml",
+        "entries:\n- model: authentik_rbac.role\n  state: absent\n  identifiers: {name: readers}\n",
+    );
+    assert_eq!(import("no-role.yaml"), summary(0, 0, 1, 0, 0));
+    assert_eq!(group(&app, "them").await.unwrap()["roles"], json!([]));
+}
+
 /// Before each of them stands an entry that is fine, on lines 1 to 4.
 const WRONG: [(&str, usize, &str); 16] = [
     (
