@@ -11,6 +11,7 @@ use super::{Source, seconds};
 use crate::db::embedded::EmbeddedSettings;
 use crate::db::{Hosts, Location};
 
+const PREFIX: &str = "AUTHENTIK_POSTGRESQL__";
 const HOST: &str = "AUTHENTIK_POSTGRESQL__HOST";
 const PORT: &str = "AUTHENTIK_POSTGRESQL__PORT";
 /// The standbys that can be named: `…__0__HOST` to `…__15__HOST`.
@@ -102,19 +103,7 @@ fn by_parts(source: &Source<'_>) -> anyhow::Result<Vec<PgConnectOptions>> {
     if ports.len() != 1 && ports.len() != hosts.len() {
         bail!("{PORT}: must be {PORTS}");
     }
-    let mut options = PgConnectOptions::new_without_pgpass()
-        .username(&source.text("AUTHENTIK_POSTGRESQL__USER")?)
-        .database(&source.text("AUTHENTIK_POSTGRESQL__NAME")?)
-        .ssl_mode(
-            source
-                .parse("AUTHENTIK_POSTGRESQL__SSLMODE", SSL_MODES, |text| PgSslMode::from_str(text).ok())?,
-        );
-    if let Some(password) = source.given("AUTHENTIK_POSTGRESQL__PASSWORD")? {
-        options = options.password(&password);
-    }
-    if let Some(file) = source.given("AUTHENTIK_POSTGRESQL__SSLROOTCERT")? {
-        options = options.ssl_root_cert(file);
-    }
+    let options = opened(PgConnectOptions::new_without_pgpass(), source, PREFIX)?;
     let servers = hosts.iter().zip(ports.iter().cycle());
     Ok(servers.map(|(host, port)| options.clone().host(host).port(*port)).collect())
 }
@@ -126,39 +115,55 @@ fn replicas(
 ) -> anyhow::Result<Vec<PgConnectOptions>> {
     let mut replicas = Vec::new();
     for number in 0..REPLICAS {
-        let name = |setting: &str| format!("AUTHENTIK_POSTGRESQL__READ_REPLICAS__{number}__{setting}");
-        let given = |setting: &str| source.given(&name(setting));
-        let Some(host) = given("HOST")? else { continue };
+        let prefix = format!("{PREFIX}READ_REPLICAS__{number}__");
+        let host_name = format!("{prefix}HOST");
+        let Some(host) = source.given(&host_name)? else { continue };
         let Some(primary) = primary else {
-            bail!("{}: must be unset, since the embedded PostgreSQL has no standbys", name("HOST"));
+            bail!("{host_name}: must be unset, since the embedded PostgreSQL has no standbys");
         };
         if primary.get_socket().is_some() {
-            bail!("{}: must be unset where DATABASE_URL names a socket; {HOST} may name one", name("HOST"));
+            bail!("{host_name}: must be unset where DATABASE_URL names a socket; {HOST} may name one");
         }
-        let wrong = |setting: &str, expected: &str| anyhow!("{}: must be {expected}", name(setting));
-        let mut options = primary.clone().host(&host);
-        if let Some(port) = given("PORT")? {
-            options = options.port(port.parse().map_err(|_| wrong("PORT", "a port number"))?);
-        }
-        if let Some(user) = given("USER")? {
-            options = options.username(&user);
-        }
-        if let Some(password) = given("PASSWORD")? {
-            options = options.password(&password);
-        }
-        if let Some(database) = given("NAME")? {
-            options = options.database(&database);
-        }
-        if let Some(mode) = given("SSLMODE")? {
-            let mode = PgSslMode::from_str(&mode).map_err(|_| wrong("SSLMODE", SSL_MODES))?;
-            options = options.ssl_mode(mode);
-        }
-        if let Some(file) = given("SSLROOTCERT")? {
-            options = options.ssl_root_cert(file);
+        let mut options = opened(primary.clone().host(&host), source, &prefix)?;
+        let port_name = format!("{prefix}PORT");
+        if let Some(port) = source.given(&port_name)? {
+            options = options.port(port.parse().map_err(|_| anyhow!("{port_name}: must be a port number"))?);
         }
         replicas.push(options);
     }
     Ok(replicas)
+}
+
+/// The options with what the settings of this prefix say beside host and port, or have as their default.
+fn opened(
+    mut options: PgConnectOptions,
+    source: &Source<'_>,
+    prefix: &str,
+) -> anyhow::Result<PgConnectOptions> {
+    let said = |setting: &str| {
+        let name = format!("{prefix}{setting}");
+        anyhow::Ok(match source.given(&name)? {
+            None => Some(source.text(&name)?).filter(|default| !default.is_empty()),
+            given => given,
+        })
+    };
+    if let Some(user) = said("USER")? {
+        options = options.username(&user);
+    }
+    if let Some(password) = said("PASSWORD")? {
+        options = options.password(&password);
+    }
+    if let Some(database) = said("NAME")? {
+        options = options.database(&database);
+    }
+    if let Some(mode) = said("SSLMODE")? {
+        let mode = PgSslMode::from_str(&mode);
+        options = options.ssl_mode(mode.map_err(|_| anyhow!("{prefix}SSLMODE: must be {SSL_MODES}"))?);
+    }
+    if let Some(file) = said("SSLROOTCERT")? {
+        options = options.ssl_root_cert(file);
+    }
+    Ok(options)
 }
 
 #[cfg(test)]
