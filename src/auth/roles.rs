@@ -3,17 +3,22 @@
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::db::{Need, Privilege};
+use crate::db::{Need, Privilege, Sql};
+
+/// What roles may do with everything of a model.
+const MODEL_PERMISSIONS: &str = "guardian_rolemodelpermission";
+/// What they may do with single objects.
+const OBJECT_PERMISSIONS: &str = "guardian_roleobjectpermission";
 
 /// What the statements here need.
 pub(super) const NEEDS: &[Need] = &[
     Need {
-        table: "guardian_rolemodelpermission",
+        table: MODEL_PERMISSIONS,
         privileges: &[Privilege::Select, Privilege::Insert, Privilege::Delete],
         columns: "id integer, content_type_id integer, permission_id integer, role_id uuid",
     },
     Need {
-        table: "guardian_roleobjectpermission",
+        table: OBJECT_PERMISSIONS,
         privileges: &[Privilege::Select, Privilege::Insert, Privilege::Delete],
         columns: "id integer, object_pk text, content_type_id integer, permission_id integer, role_id uuid",
     },
@@ -89,22 +94,9 @@ pub async fn held(
     permissions: &[i32],
     object_pk: Option<&str>,
 ) -> sqlx::Result<Vec<Held>> {
-    let select = match object_pk {
-        None => sqlx::query_as(
-            "SELECT id, permission_id FROM guardian_rolemodelpermission \
-             WHERE role_id = $1 AND permission_id = ANY($2)",
-        )
-        .bind(role)
-        .bind(permissions),
-        Some(object_pk) => sqlx::query_as(
-            "SELECT id, permission_id FROM guardian_roleobjectpermission \
-             WHERE role_id = $1 AND permission_id = ANY($2) AND object_pk = $3",
-        )
-        .bind(role)
-        .bind(permissions)
-        .bind(object_pk),
-    };
-    select.fetch_all(connection).await
+    let mut select = Sql::new("SELECT id, permission_id");
+    push_held(&mut select, role, permissions, object_pk);
+    select.build_query_as().fetch_all(connection).await
 }
 
 /// Take this from a role. Gives what it had of it.
@@ -117,20 +109,17 @@ pub async fn take(
     permissions: &[i32],
     object_pk: Option<&str>,
 ) -> sqlx::Result<Vec<Held>> {
-    let delete = match object_pk {
-        None => sqlx::query_as(
-            "DELETE FROM guardian_rolemodelpermission WHERE role_id = $1 AND permission_id = ANY($2) \
-             RETURNING id, permission_id",
-        )
-        .bind(role)
-        .bind(permissions),
-        Some(object_pk) => sqlx::query_as(
-            "DELETE FROM guardian_roleobjectpermission \
-             WHERE role_id = $1 AND permission_id = ANY($2) AND object_pk = $3 RETURNING id, permission_id",
-        )
-        .bind(role)
-        .bind(permissions)
-        .bind(object_pk),
-    };
-    delete.fetch_all(connection).await
+    let mut delete = Sql::new("DELETE");
+    push_held(&mut delete, role, permissions, object_pk);
+    delete.push(" RETURNING id, permission_id").build_query_as().fetch_all(connection).await
+}
+
+/// Those of the permissions that the role has, with the object of this key or with everything.
+fn push_held<'a>(query: &mut Sql, role: Uuid, permissions: &'a [i32], object_pk: Option<&'a str>) {
+    let table = if object_pk.is_none() { MODEL_PERMISSIONS } else { OBJECT_PERMISSIONS };
+    query.push(format_args!(" FROM {table} WHERE role_id = ")).bind(role);
+    query.push(" AND permission_id = ANY(").bind(permissions).push(")");
+    if let Some(object_pk) = object_pk {
+        query.push(" AND object_pk = ").bind(object_pk);
+    }
 }
