@@ -13,7 +13,6 @@ use super::idempotency::Repeatable;
 use super::recall::{Recall, Whole};
 use super::transaction::{Begins, Transaction};
 use super::{Answer, Call, Resource, dry_run, replica};
-use crate::app::App;
 use crate::auth::Caller;
 use crate::db::volume;
 use crate::error::ApiError;
@@ -120,7 +119,7 @@ async fn attempt<R: Resource>(
         let work = answered::<R>(call, route, action, effect, anew);
         // Pinned here, so that what waits for it carries a pointer and not all of its room.
         let work = pin!(volume::limited(app.settings.answer, work));
-        in_time(&app, committing.clone().over(deadline), work).await
+        in_time(app.database.requests.given_up(), committing.clone().over(deadline), work).await
     };
     let (transaction, answer) = done.map_err(|error| committing.judge(error))?;
     let to_come = match transaction {
@@ -179,12 +178,11 @@ fn begins<R: Resource>(call: &Call, action: Option<&Action<R>>) -> Begins {
 }
 
 /// The work, unless its time ends before, or the connection that it waits on is given up.
-async fn in_time<T>(
-    app: &App,
+pub(super) async fn in_time<T>(
+    given_up: impl Future<Output = ()>,
     over: impl Future<Output = ()>,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
-    let given_up = app.database.requests.given_up();
     tokio::select! {
         biased;
         done = work => done,
@@ -297,7 +295,7 @@ async fn check_credentials(call: &Call, anew: bool) -> Result<bool, ApiError> {
         transaction.commit().await?;
         Ok(caller.is_some())
     });
-    in_time(&call.app, sleep_until(call.deadline), work).await
+    in_time(call.app.database.requests.given_up(), sleep_until(call.deadline), work).await
 }
 
 async fn serve_view(call: Call, view: &'static ApiView) -> Result<Answer, ApiError> {

@@ -11,7 +11,7 @@ use drf::action::{Effect, Method, Route};
 use tokio::time::sleep_until;
 
 use super::action::Action;
-use super::endpoint::directly;
+use super::endpoint::{directly, in_time};
 use super::transaction::Transaction;
 use super::{Answer, Call, Resource};
 use crate::db::replicas::{Concerns, Lent, Writing};
@@ -49,12 +49,7 @@ pub(super) async fn read<R: Resource>(
             transaction.commit().await?;
             Ok(answer)
         }));
-        tokio::select! {
-            biased;
-            done = work => done,
-            () = over => Err(ApiError::Overloaded),
-            () = given_up => Err(ApiError::Overloaded),
-        }
+        in_time(given_up, over, work).await
     };
     if done.as_ref().is_err_and(is_for_primary) {
         replica.failed();
