@@ -22,10 +22,11 @@ mod server;
 #[path = "../api/support/smtp.rs"]
 #[expect(dead_code, reason = "the tests of mail delivery use all of it")]
 mod smtp;
+#[path = "../common/suite.rs"]
+mod suite;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -40,6 +41,7 @@ use ledger::{Entry, Ledger};
 use process::PATIENCE;
 use relay::{Network, Relay};
 use server::Server;
+use suite::{alone, number};
 
 const WRITERS: usize = 8;
 const READERS: usize = 8;
@@ -368,16 +370,6 @@ struct Figures {
     first: Duration,
     /// To a read and a write on each server, at worst.
     all: Duration,
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
-/// The tests have limits of time, and a directory in common: one at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]

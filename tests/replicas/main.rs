@@ -22,11 +22,12 @@ mod relay;
 mod server;
 mod site;
 mod speed;
+#[path = "../common/suite.rs"]
+mod suite;
 mod tokens;
 mod writers;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
@@ -34,6 +35,7 @@ use rustix::process::{Signal, kill_process};
 use cluster::Node;
 use postgres::Scratch;
 use site::Site;
+use suite::{alone, number};
 use writers::{Findings, Tick, Writer};
 
 const PREFIX: &str = "ak-stages-replicas-";
@@ -91,16 +93,6 @@ impl Fault {
         }
         standby.postgres.returned();
     }
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
-/// The tests have limits of time, and a directory in common: one at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
