@@ -70,7 +70,7 @@ pub(super) fn push_columns(query: &mut Sql, declared: &Declaration, layout: &Lay
     let columns = layout.columns.get_or_make(declared.path, || {
         let column = |field: &Field| format!("{}.{} AS \"{}\"", field.alias(), field.column, field.name);
         let columns = declared.columns().map(column).collect::<Vec<_>>().join(", ");
-        columns + &layout.sql(declared.extra_columns)
+        declared.extra_columns.iter().fold(columns, |columns, more| columns + &layout.sql(more))
     });
     query.push(columns);
 }

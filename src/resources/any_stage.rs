@@ -51,7 +51,7 @@ impl Resource for AnyStage {
             description: "A UUID string identifying this stage.",
         },
         search: &[Searched::text("t.name")],
-        extra_columns: FlowSet::COLUMN,
+        extra_columns: &[FlowSet::COLUMN],
         ..Declaration::of(
             stage::MODEL,
             Table { name: stage::BASE.name, pk: stage::BASE.pk, parent: None, joins: "" },

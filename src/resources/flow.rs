@@ -230,7 +230,7 @@ impl Resource for Flow {
             Searched::text("t.denied_action"),
         ],
         default_order: &[asc("slug"), asc("name")],
-        extra_columns: ", \
+        extra_columns: &[", \
             ARRAY(SELECT b.stage_id FROM authentik_flows_flowstagebinding b WHERE b.target_id = t.flow_uuid \
               ORDER BY b.\"order\", b.fsb_uuid) AS stages, \
             ARRAY(SELECT b.policy_id FROM authentik_policies_policybinding b \
@@ -238,7 +238,7 @@ impl Resource for Flow {
               AS policies, \
             (SELECT count(*) FROM django_postgres_cache_cacheentry e \
               WHERE e.cache_key ~>=~ ('public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '#') \
-              AND e.cache_key ~<~ ('public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '$')) AS cache_count",
+              AND e.cache_key ~<~ ('public::1:goauthentik.io/flows/planner/' || t.flow_uuid || '$')) AS cache_count"],
         ..Declaration::of(
             MODEL,
             Table {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use drf::action::{Method, RequestBody, Route, Success};
 use drf::declaration::{Declaration, Lookup, LookupKind, Table};
 use drf::field::{DefaultValue, Field, Fields, Key, Schema, Target, Through};
-use drf::intake::Content;
 use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::{Model, Permission};
 use drf::search::{self, Searched};
@@ -16,8 +15,8 @@ use uuid::Uuid;
 use validator::Validate;
 
 use super::role::{self, HeldRole, Role};
-use super::used_by;
 use super::user::{self, PartialUser};
+use super::{account, used_by};
 use crate::auth::{ENABLE_SUPERUSER, Gift, Lack};
 use crate::authentik::Change;
 use crate::contract::messages;
@@ -160,12 +159,12 @@ impl Resource for Group {
         ],
         search: &[Searched::text("t.name"), Searched::printed("t.is_superuser", search::Kind::Boolean)],
         default_order: &[asc("name")],
-        extra_columns: ", \
+        extra_columns: &[", \
             ARRAY(SELECT a.parent_id FROM authentik_core_groupparentage a WHERE a.child_id = t.group_uuid ORDER BY a.uuid) \
               AS parents, \
             ARRAY(SELECT a.child_id FROM authentik_core_groupparentage a WHERE a.parent_id = t.group_uuid ORDER BY a.uuid) \
               AS children, \
-            ARRAY(SELECT r.role_id FROM authentik_core_group_roles r WHERE r.group_id = t.group_uuid ORDER BY r.id) AS roles",
+            ARRAY(SELECT r.role_id FROM authentik_core_group_roles r WHERE r.group_id = t.group_uuid ORDER BY r.id) AS roles"],
         ..Declaration::of(
             MODEL,
             Table { name: "authentik_core_group", pk: "group_uuid", parent: None, joins: "" },
@@ -376,12 +375,7 @@ async fn related(
     Ok(groups.into_iter().map(|group| (group.pk, group)).collect())
 }
 
-const ACCOUNT_PK: Field = Field::integer("pk").required();
-const ACCOUNT: RequestBody = RequestBody::Fields {
-    component: "UserAccount",
-    description: "Account adding/removing operations",
-    fields: Fields::new(&[ACCOUNT_PK]),
-};
+const ACCOUNT: RequestBody = account::body("UserAccount");
 
 /// `POST /core/groups/{id}/add_user/`
 const ADD_USER: Action<Group> = Action::on_object(
@@ -415,11 +409,10 @@ const REMOVE_USER: Action<Group> = Action::on_object(
 
 async fn change_membership(request: Request<'_>, group: Group, member: bool) -> Result<Answer, ApiError> {
     let Request { context, connection, draft, .. } = request;
-    let Some(Content::Integer(user)) = draft.get(&ACCOUNT_PK) else { return Err(ApiError::not_found()) };
-    user::require_visible(context.caller, connection, *user).await?;
+    let user = account::named(context.caller, connection, &draft).await?;
     if member
         && membership(context, connection, group.pk).await?.is_some()
-        && any_stranger(context, connection, Some(&group), &[*user]).await?
+        && any_stranger(context, connection, Some(&group), &[user]).await?
     {
         return Err(ApiError::PermissionDenied);
     }
@@ -427,10 +420,10 @@ async fn change_membership(request: Request<'_>, group: Group, member: bool) -> 
     let mut query = Sql::new("");
     if member {
         query.push(format_args!("INSERT INTO {table} (group_id, user_id) VALUES ("));
-        query.bind(group.pk).push(", ").bind(*user).push(") ON CONFLICT DO NOTHING");
+        query.bind(group.pk).push(", ").bind(user).push(") ON CONFLICT DO NOTHING");
     } else {
         query.push(format_args!("DELETE FROM {table} WHERE group_id = ")).bind(group.pk);
-        query.push(" AND user_id = ").bind(*user);
+        query.push(" AND user_id = ").bind(user);
     }
     query.build().execute(&mut *connection).await?;
     context.wrote(connection, Change::Updated, &group).await?;

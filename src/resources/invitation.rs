@@ -118,7 +118,7 @@ impl Resource for Invitation {
             Searched::printed("t.expires", search::Kind::DateTime),
         ],
         default_order: &[desc("expires")],
-        extra_columns: PartialUser::COLUMNS,
+        extra_columns: &[PartialUser::COLUMNS],
         ..Declaration::of(
             MODEL,
             Table {

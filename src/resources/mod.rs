@@ -1,5 +1,6 @@
 //! The registry: every resource of the API, a `mod` and a line in [`visit`] each.
 
+mod account;
 mod any_stage;
 mod description;
 pub mod document;

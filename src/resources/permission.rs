@@ -39,8 +39,14 @@ pub struct Permission {
     model_verbose: String,
 }
 
-/// What is said of a permission's model.
-const fn said(name: &'static str) -> Field {
+/// What is said of the model of a permission, the content type `c`. A model's name stands in that of the permission to add
+/// one; authentik falls back on the label, too.
+pub(super) const MODEL_COLUMNS: &str = ", c.model AS model, c.app_label AS app_label, coalesce(\
+    (SELECT substr(v.name, 9) FROM auth_permission v WHERE v.content_type_id = c.id AND v.codename = 'add_' || c.model), \
+    c.app_label || '.' || c.model) AS model_verbose";
+
+/// What is said of a permission or its model.
+pub(super) const fn said(name: &'static str) -> Field {
     Field::computed(name, Schema::String)
 }
 
@@ -83,10 +89,7 @@ impl Resource for Permission {
         ],
         default_order: &[asc("name")],
         order_expressions: &[("content_type__model", "c.model"), ("content_type__app_label", "c.app_label")],
-        // A model's name stands in that of the permission to add one; authentik falls back on the label, too.
-        extra_columns: ", c.model AS model, c.app_label AS app_label, coalesce(\
-            (SELECT substr(v.name, 9) FROM auth_permission v WHERE v.content_type_id = c.id AND v.codename = 'add_' || c.model), \
-            c.app_label || '.' || c.model) AS model_verbose",
+        extra_columns: &[MODEL_COLUMNS],
         key: Key::Integer,
         ..Declaration::of(
             MODEL,

@@ -7,7 +7,6 @@ pub mod object_permission;
 use drf::action::{Method, RequestBody, Route, Success};
 use drf::declaration::{Declaration, Lookup, LookupKind, Table};
 use drf::field::{DefaultValue, Field, Fields, Key, Target};
-use drf::intake::Content;
 use drf::messages as drf_messages;
 use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::{Model, Permission, Verb};
@@ -17,7 +16,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 use validator::Validate;
 
-use super::{used_by, user};
+use super::{account, used_by};
 use crate::auth::Gift;
 use crate::contract::Release;
 use crate::db::{Need, Privilege};
@@ -166,12 +165,7 @@ impl Resource for Role {
     }
 }
 
-const ACCOUNT_PK: Field = Field::integer("pk").required();
-const ACCOUNT: RequestBody = RequestBody::Fields {
-    component: "UserAccountSerializerForRole",
-    description: "Account adding/removing operations",
-    fields: Fields::new(&[ACCOUNT_PK]),
-};
+const ACCOUNT: RequestBody = account::body("UserAccountSerializerForRole");
 
 /// `POST /rbac/roles/{uuid}/add_user/`
 const ADD_USER: Action<Role> = Action::on_object(
@@ -203,18 +197,9 @@ const REMOVE_USER: Action<Role> = Action::on_object(
     |request, role| Box::pin(remove_user(request, role)),
 );
 
-/// The user whom the body names, and whom the caller sees.
-async fn account(request: &mut Request<'_>) -> Result<i32, ApiError> {
-    let Some(Content::Integer(user)) = request.draft.get(&ACCOUNT_PK) else {
-        return Err(ApiError::not_found());
-    };
-    user::require_visible(request.context.caller, request.connection, *user).await?;
-    Ok(*user)
-}
-
-async fn add_user(mut request: Request<'_>, role: Role) -> Result<Answer, ApiError> {
-    let user = account(&mut request).await?;
-    let Request { context, connection, .. } = request;
+async fn add_user(request: Request<'_>, role: Role) -> Result<Answer, ApiError> {
+    let Request { context, connection, draft, .. } = request;
+    let user = account::named(context.caller, connection, &draft).await?;
     let holds: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM authentik_core_user_roles WHERE user_id = $1 AND role_id = $2)",
     )
@@ -236,12 +221,13 @@ async fn add_user(mut request: Request<'_>, role: Role) -> Result<Answer, ApiErr
     Ok(Answer::no_content())
 }
 
-async fn remove_user(mut request: Request<'_>, role: Role) -> Result<Answer, ApiError> {
-    let user = account(&mut request).await?;
+async fn remove_user(request: Request<'_>, role: Role) -> Result<Answer, ApiError> {
+    let Request { context, connection, draft, .. } = request;
+    let user = account::named(context.caller, connection, &draft).await?;
     sqlx::query("DELETE FROM authentik_core_user_roles WHERE user_id = $1 AND role_id = $2")
         .bind(user)
         .bind(role.pk)
-        .execute(request.connection)
+        .execute(connection)
         .await?;
     Ok(Answer::no_content())
 }

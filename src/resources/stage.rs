@@ -184,7 +184,7 @@ impl<K: StageKind> Resource for Stage<K> {
         filters: K::FILTERS,
         search: &[Searched::text("p.name")],
         default_order: &[asc("name")],
-        extra_columns: FlowSet::COLUMN,
+        extra_columns: &[FlowSet::COLUMN],
         ..Declaration::of(
             K::TYPE.model,
             Table { name: K::TABLE, pk: BASE.link, parent: Some(BASE), joins: "" },

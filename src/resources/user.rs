@@ -7,7 +7,7 @@ use drf::declaration::{Declaration, Lookup, LookupKind, Table};
 use drf::field::{Choices, DefaultValue, Field, Fields, Key, Schema, Target, Through};
 use drf::intake::{Content, Mode};
 use drf::params::{Filter, FilterKind, Rows, asc};
-use drf::permission::{Model, Verb};
+use drf::permission::Model;
 use drf::search::{self, Searched};
 use drf::{rules, time};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,7 +21,7 @@ use validator::Validate;
 use super::invitation::beyond;
 use super::role::{self, HeldRole, Role};
 use super::{group, me, token, used_by};
-use crate::auth::{Caller, Gift};
+use crate::auth::Gift;
 use crate::contract::messages;
 use crate::contract::rules as authentik_rules;
 use crate::db::{Dictionary, Layout, Need, Sql, bootstrap, statements};
@@ -303,13 +303,13 @@ impl Resource for User {
             Searched::text("t.username"),
         ],
         default_order: &[asc("username")],
-        extra_columns: ", \
+        extra_columns: &[", \
             ARRAY(SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id ORDER BY m.id) AS groups, \
             ARRAY(SELECT m.role_id FROM authentik_core_user_roles m WHERE m.user_id = t.id ORDER BY m.id) AS roles, \
             (EXISTS (WITH RECURSIVE up (id) AS (\
               SELECT m.group_id FROM {user_groups} m WHERE m.user_id = t.id UNION \
               SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
-            ) SELECT 1 FROM up JOIN authentik_core_group g ON g.group_uuid = up.id WHERE g.is_superuser)) AS is_superuser",
+            ) SELECT 1 FROM up JOIN authentik_core_group g ON g.group_uuid = up.id WHERE g.is_superuser)) AS is_superuser"],
         key: Key::Integer,
         ..Declaration::of(MODEL, Table { name: "authentik_core_user", pk: "id", parent: None, joins: "" })
     };
@@ -569,27 +569,6 @@ fn autocomplete() -> Map<String, Value> {
         "models": { "authentik_core.user": fields },
     });
     schema.as_object().cloned().unwrap_or_default()
-}
-
-/// The user whom an action's body names has to be there, and the caller has to see them.
-///
-/// # Errors
-/// 404
-pub async fn require_visible(
-    caller: &Caller,
-    connection: &mut PgConnection,
-    user: i32,
-) -> Result<(), ApiError> {
-    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM authentik_core_user WHERE id = $1)")
-        .bind(user)
-        .fetch_one(&mut *connection)
-        .await?;
-    let view = MODEL.codename(Verb::View);
-    if exists && caller.may_on(connection, &MODEL, &view, &user.to_string()).await? {
-        Ok(())
-    } else {
-        Err(ApiError::not_found())
-    }
 }
 
 #[cfg(test)]

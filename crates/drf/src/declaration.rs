@@ -45,8 +45,9 @@ pub struct Declaration {
     pub default_order: &'static [Order],
     /// Names for `?ordering=` that are no field, with their SQL.
     pub order_expressions: &'static [(&'static str, &'static str)],
-    /// SELECT expressions for what the row holds beside its fields, each with a comma in front.
-    pub extra_columns: &'static str,
+    /// SELECT expressions for what the row holds beside its fields, each with a comma in front; in parts that others may
+    /// have, too.
+    pub extra_columns: &'static [&'static str],
     /// The most rows that a client may ask for in a page, where that is fewer than the installation's.
     pub max_page_size: Option<i64>,
 }
@@ -71,7 +72,7 @@ impl Declaration {
             search: &[],
             default_order: &[],
             order_expressions: &[],
-            extra_columns: "",
+            extra_columns: &[],
             max_page_size: None,
         }
     }

@@ -1,7 +1,7 @@
 //! `rbac/permissions/roles/`: what roles may do with single objects.
 
 use drf::declaration::{Declaration, Lookup, LookupKind, Table};
-use drf::field::{Field, Fields, Key, Schema};
+use drf::field::{Field, Fields, Key};
 use drf::params::{Filter, FilterKind, asc};
 use drf::permission::Model;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use sqlx::{FromRow, PgConnection};
 use crate::contract::models;
 use crate::error::ApiError;
 use crate::resources::description;
+use crate::resources::permission::{MODEL_COLUMNS, said};
 use crate::resources::stage::NoInput;
 use crate::views::{Action, Context, Resource};
 
@@ -31,11 +32,6 @@ pub struct RoleObjectPermission {
     model_verbose: String,
     #[sqlx(skip)]
     object_description: Option<String>,
-}
-
-/// What is said of the permission and its model.
-const fn said(name: &'static str) -> Field {
-    Field::computed(name, Schema::String)
 }
 
 const ID: Field = Field::serial("id").label("ID");
@@ -83,9 +79,7 @@ impl Resource for RoleObjectPermission {
             ("permission__codename", "a.codename"),
             ("permission__name", "a.name"),
         ],
-        extra_columns: ", a.codename AS codename, a.name AS name, c.model AS model, c.app_label AS app_label, coalesce(\
-            (SELECT substr(v.name, 9) FROM auth_permission v WHERE v.content_type_id = c.id AND v.codename = 'add_' || c.model), \
-            c.app_label || '.' || c.model) AS model_verbose",
+        extra_columns: &[", a.codename AS codename, a.name AS name", MODEL_COLUMNS],
         key: Key::Integer,
         // authentik looks up every object by itself, and so shows no more of them.
         max_page_size: Some(10),
