@@ -8,11 +8,11 @@ use super::Refused;
 use super::change::{Change, What};
 use super::collections::merge;
 use super::document::{Blueprint, Entry, State};
-use super::model::{Model, Models, Object};
+use super::models::Models;
 use super::tags::{Resolver, is_true};
 use super::yaml::Node;
 use crate::error::ApiError;
-use crate::views::{UnitOfWork, key_of};
+use crate::views::{Object, UnitOfWork, ViewSet, key_of};
 
 /// What authentik says of itself in every context; no licence is known here.
 const LICENSED: &str = "goauthentik.io/enterprise/licensed";
@@ -65,7 +65,7 @@ impl<'a> Import<'a> {
         let Some(state) = state else { return Ok(change) };
         let model = model(&self.models, &change.model, &entry.model)?;
         let named = entry.identifiers.as_ref().map_or(line, |identifiers| identifiers.line);
-        let found = model.find(self.unit, &change.identifiers).await;
+        let found = self.unit.find(model, &change.identifiers).await;
         let found = found.map_err(|error| Refused::by(named, &error))?;
         if found.is_some() && state == State::MustCreated {
             return Err(Refused::at(line, "it must be created, and is there already"));
@@ -123,7 +123,7 @@ struct Asked {
 /// What an entry does to its object.
 struct Step<'a> {
     unit: &'a mut UnitOfWork,
-    model: &'a dyn Model,
+    model: &'static dyn ViewSet,
     state: State,
     attrs: &'a Object,
     found: Option<Object>,
@@ -133,14 +133,14 @@ impl Step<'_> {
     /// Do it, and say what was done. Gives the object, if there is one afterwards.
     async fn take(self, change: &mut Change) -> Result<Option<Object>, ApiError> {
         let Self { unit, model, state, attrs, found } = self;
-        let fields = model.fields();
+        let fields = model.declaration().fields;
         match (found, state) {
             (None, State::Absent) => {
                 change.what = What::Kept;
                 Ok(None)
             }
             (Some(before), State::Absent) => {
-                model.remove(unit, &before).await?;
+                unit.remove(model, &before).await?;
                 change.what = What::Removed;
                 Ok(None)
             }
@@ -150,7 +150,7 @@ impl Step<'_> {
             }
             (Some(before), _) => {
                 let body = body(attrs, &change.identifiers, false);
-                let after = model.update(unit, &before, &Value::Object(body.clone())).await?;
+                let after = unit.update(model, &before, &body).await?;
                 change.fields = Change::differences(fields, &body, Some(&before), &after);
                 change.what = if change.fields.is_empty() { What::Kept } else { What::Changed };
                 Ok(Some(after))
@@ -158,7 +158,7 @@ impl Step<'_> {
             (None, _) => {
                 let body = body(attrs, &change.identifiers, true);
                 let key = change.identifiers.get("pk").and_then(key_of);
-                let after = model.create(unit, &Value::Object(body.clone()), key).await?;
+                let after = unit.create(model, &body, key).await?;
                 change.fields = Change::differences(fields, &body, None, &after);
                 change.what = What::Made;
                 Ok(Some(after))
@@ -167,7 +167,7 @@ impl Step<'_> {
     }
 }
 
-fn model<'m>(models: &'m Models, name: &str, node: &Node) -> Result<&'m dyn Model, Refused> {
+fn model(models: &Models, name: &str, node: &Node) -> Result<&'static dyn ViewSet, Refused> {
     models.get(name).ok_or_else(|| Refused::at(node.line, format!("the model {name} is not known")))
 }
 

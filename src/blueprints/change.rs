@@ -5,7 +5,7 @@ use std::fmt;
 use drf::field::Fields;
 use serde_json::Value;
 
-use super::model::Object;
+use crate::views::Object;
 
 /// What stands for values that answers never show.
 const HIDDEN: &str = "(not shown)";

@@ -5,12 +5,13 @@
 use std::collections::{HashMap, HashSet};
 
 use drf::field::{Field, FieldKind, Fields};
+use drf::params::asc;
 use serde_json::Value;
 
 use super::emit::{self, Emitted};
-use super::model::{Models, Object};
+use super::models::Models;
 use crate::error::ApiError;
-use crate::views::UnitOfWork;
+use crate::views::{Object, UnitOfWork};
 
 /// What stands before the entries.
 pub const HEAD: &str = "\
@@ -65,9 +66,9 @@ impl<'a> Export<'a> {
     pub async fn next(&mut self, seen: impl Fn(usize)) -> Result<Option<Vec<String>>, ApiError> {
         let Some((name, named_by)) = MODELS.get(self.done).copied() else { return Ok(None) };
         let Some(model) = self.models.get(name) else { return Ok(None) };
-        let (fields, mut objects) = (model.fields(), Vec::new());
+        let (fields, mut objects) = (model.declaration().fields, Vec::new());
         for number in 1.. {
-            let Some(page) = model.page(self.unit, BATCH, number).await? else { break };
+            let Some(page) = self.unit.page(model, &[asc("pk")], BATCH, number).await? else { break };
             seen(page.len());
             objects.extend(page);
         }

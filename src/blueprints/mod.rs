@@ -2,7 +2,7 @@
 //! actions of the API, so whatever holds for a request holds for them.
 //!
 //! `yaml.rs` reads a file, `document.rs` its entries, `tags.rs` makes values of what stands in them, and `apply.rs` does what
-//! they say to the objects of a `model.rs`. `export.rs` makes entries of objects, and `emit.rs` prints them.
+//! they say to the objects of a resource. `export.rs` makes entries of objects, and `emit.rs` prints them.
 
 mod apply;
 mod change;
@@ -11,7 +11,7 @@ mod document;
 mod emit;
 mod export;
 mod format;
-mod model;
+mod models;
 mod refused;
 mod tags;
 mod yaml;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Refused;
 use super::collections;
 use super::format::format;
-use super::model::Models;
+use super::models::Models;
 use super::yaml::{Content, Node, scalar};
 use crate::views::UnitOfWork;
 
@@ -210,7 +210,7 @@ impl<'a> Resolver<'a> {
                 _ => return Err(refused("it takes pairs of a field and a value")),
             };
         }
-        let found = model.find(self.unit, &by).await.map_err(|error| Refused::by(node.line, &error))?;
+        let found = self.unit.find(model, &by).await.map_err(|error| Refused::by(node.line, &error))?;
         Ok(match found {
             Some(object) if tag == "FindObject" => Value::Object(object),
             Some(mut object) => object.remove("pk").unwrap_or_default(),

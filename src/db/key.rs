@@ -16,6 +16,7 @@ pub trait PrimaryKey:
     + Sync
     + Unpin
     + TryFrom<KeyValue>
+    + Into<KeyValue>
     + PgHasArrayType
     + Type<Postgres>
     + for<'q> Encode<'q, Postgres>

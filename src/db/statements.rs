@@ -347,16 +347,19 @@ pub async fn find<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
 ///
 /// # Errors
 /// The database failed.
-pub async fn hold<K: PrimaryKey>(
+pub async fn hold(
     connection: &mut PgConnection,
     declared: &Declaration,
-    pk: K,
+    key: KeyValue,
     lock: Lock,
 ) -> sqlx::Result<()> {
     let mut query = Sql::new("SELECT 1 FROM ");
     query.push(declared.table.name).push(" t WHERE ").push(pk_expression(declared)).push(" = ");
-    query.bind(pk).push(lock.sql());
-    query.build().execute(connection).await?;
+    match key {
+        KeyValue::Uuid(uuid) => query.bind(uuid),
+        KeyValue::Integer(number) => query.bind(number),
+    };
+    query.push(lock.sql()).build().execute(connection).await?;
     Ok(())
 }
 

@@ -123,7 +123,7 @@ async fn respond(
         let call = receive(app, request).await?;
         session.clone_from(&call.session);
         let anonymous = call.bearer().is_none().then_some(call.origin.client_ip);
-        let answer = (endpoint.serve)(call).await?;
+        let answer = endpoint.serve(call).await?;
         if let Some(client) =
             anonymous.filter(|_| !session.as_ref().is_some_and(|session| session.is_of_user()))
         {

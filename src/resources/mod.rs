@@ -29,7 +29,7 @@ use drf::permission::{Model, Verb};
 use crate::auth;
 use crate::authentik;
 use crate::db::{Needs, attached, search};
-use crate::views::Resource;
+use crate::views::{Resource, view_set};
 use crate::views::endpoint::{self, Endpoint};
 use crate::views::used_by::Relation;
 
@@ -82,7 +82,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     struct Endpoints(Vec<Endpoint>);
     impl Visitor for Endpoints {
         fn visit<R: Resource>(&mut self) {
-            self.0.extend(endpoint::of_resource::<R>());
+            self.0.extend(endpoint::of_resource(view_set::of::<R>()));
         }
     }
     let mut endpoints = Endpoints(Vec::new());

@@ -5,14 +5,16 @@ use drf::action::{Effect, Method, RequestBody, Route, Success};
 use drf::intake::{self, Mode};
 use drf::metadata;
 use drf::permission::Permission;
+use sqlx::PgConnection;
 
-use super::action::{Action, Request, Run};
-use super::endpoint::at;
+use super::action::Request;
 use super::lookup::find;
 use super::precondition::Precondition;
 use super::recall::Recall;
+use super::serve::{Asked, ResourcePath};
 use super::transaction::Transaction;
-use super::{Answer, Call, Context, Resource};
+use super::view_set::{Object, ViewSet};
+use super::{Answer, Call, Context};
 use crate::auth::Caller;
 use crate::authentik::Trace;
 use crate::db::statements::Lock;
@@ -21,48 +23,46 @@ use crate::telemetry;
 
 /// What is said to those who send no credentials. The permission of an object is decided by the look-up, so there it is a
 /// refusal like any other; unless credentials are all that is asked for.
-pub(super) fn anonymous<R: Resource>(route: Route) -> ApiError {
-    let by_look_up = at::<R>(route).any(|action| action.declared.permission != Permission::Authenticated);
-    if route.detail && by_look_up { ApiError::PermissionDenied } else { ApiError::NotAuthenticated }
+pub(super) fn anonymous(path: &ResourcePath) -> ApiError {
+    let by_look_up = path.actions().any(|action| action.permission != Permission::Authenticated);
+    if path.route.detail && by_look_up { ApiError::PermissionDenied } else { ApiError::NotAuthenticated }
 }
 
 /// The checks, in their order, and then the action.
-pub(super) async fn run<R: Resource>(
+pub(super) async fn run(
     call: &mut Call,
-    route: Route,
-    action: Option<&Action<R>>,
+    Asked { path, action }: Asked<'_>,
     caller: Option<&Caller>,
     recall: Option<&Recall<'_>>,
     transaction: &mut Transaction,
 ) -> Result<Answer, ApiError> {
     let Some(caller) = caller else {
         telemetry::refused(call.refusal());
-        return Err(anonymous::<R>(route));
+        return Err(anonymous(path));
     };
     telemetry::asked_by(caller.id);
     let Some(action) = action else {
         return match call.method.as_str() {
-            "OPTIONS" => options::<R>(call, route, caller, transaction.parts().0).await,
+            "OPTIONS" => options(call, path, caller, transaction.parts().0).await,
             other => Err(ApiError::MethodNotAllowed(other.to_owned())),
         };
     };
-    let declared = &action.declared;
+    let view_set = path.view_set;
+    let declared = view_set.declaration();
     let seen = recall.map(Recall::seen);
-    let mut row = None;
-    if route.detail {
+    let mut found = None;
+    if path.route.detail {
         let context = Context { seen, ..context(call, caller) };
-        row = Some(object::<R>(call, declared, context, transaction.parts().0).await?);
+        found = Some(object(call, view_set, action, context, transaction.parts().0).await?);
     } else {
-        for codename in declared.permission.codenames(&R::DECLARATION.model) {
-            caller.require(&R::DECLARATION.model, &codename)?;
-        }
+        require(caller, view_set, action)?;
     }
-    let body = match declared.body {
+    let body = match action.body {
         RequestBody::None => Body::default(),
         RequestBody::Fields { fields, .. } | RequestBody::Unchecked { fields, .. } => call.json(fields)?,
-        RequestBody::Resource(_) => call.json(R::DECLARATION.fields)?,
+        RequestBody::Resource(_) => call.json(declared.fields)?,
     };
-    let draft = match declared.body {
+    let draft = match action.body {
         RequestBody::Fields { fields, .. } => {
             let (draft, errors) = intake::take(fields, &body, Mode::Create, call.app.dialect());
             if !errors.is_empty() {
@@ -73,7 +73,7 @@ pub(super) async fn run<R: Resource>(
         _ => intake::Draft::default(),
     };
     let context = Context { seen, ..context(call, caller) };
-    let own_key = own_key(&call.target, route);
+    let own_key = own_key(&call.target, path.route);
     let headers = &call.headers;
     let (connection, after_commit, later) = transaction.parts_to_begin(&call.committing);
     let request = Request {
@@ -88,46 +88,49 @@ pub(super) async fn run<R: Resource>(
         later,
         after_commit,
     };
-    let answer = match (&action.run, row) {
-        (Run::List(run) | Run::Create(run), _) => run(request).await?,
-        (Run::Object(run), Some(row)) => run(request, row).await?,
-        (Run::Object(_), None) => {
-            return Err(anyhow::anyhow!("an action on one object without an object").into());
-        }
-    };
-    Ok(if shows_state::<R>(declared) { answer.tagged() } else { answer })
+    let answer = view_set.run(action, request, found).await?;
+    Ok(if shows_state(view_set, action) { answer.tagged() } else { answer })
+}
+
+/// The permissions of an action on the list.
+pub(super) fn require(
+    caller: &Caller,
+    view_set: &dyn ViewSet,
+    action: &drf::Action,
+) -> Result<(), ApiError> {
+    let model = &view_set.declaration().model;
+    action.permission.codenames(model).iter().try_for_each(|codename| caller.require(model, codename))
 }
 
 /// The object that the path names, if the caller sees it, may do that to it, and knows its state where the request says
 /// which. Locked if the action writes.
-async fn object<R: Resource>(
+async fn object(
     call: &Call,
-    declared: &drf::Action,
+    view_set: &dyn ViewSet,
+    action: &drf::Action,
     context: Context<'_>,
-    connection: &mut sqlx::PgConnection,
-) -> Result<R, ApiError> {
-    let lock = match (declared.effect, declared.method) {
+    connection: &mut PgConnection,
+) -> Result<Box<dyn Object>, ApiError> {
+    let lock = match (action.effect, action.method) {
         (Effect::Reads, _) | (_, Method::Get) => None,
         (_, Method::Delete) => Some(Lock::Delete),
         _ => Some(Lock::Change),
     };
     let key = call.key.as_deref().unwrap_or_default();
-    let found = find::<R>(context, connection, key, lock).await?;
-    for codename in declared.permission.codenames(&R::DECLARATION.model) {
-        require_on(connection, context.caller, &codename, &found).await?;
-    }
-    match Precondition::of(&call.headers, declared)? {
-        Some(precondition) => precondition.judge(context, connection, &found).await,
+    let found = find(view_set, context, connection, key, lock).await?;
+    require_on(connection, context.caller, view_set, action, &*found).await?;
+    match Precondition::of(&call.headers, action)? {
+        Some(precondition) => precondition.judge(view_set, context, connection, found.key()).await,
         None => Ok(found),
     }
 }
 
 /// Whether an action's answer is what a GET of its path, or of the object that it made, shows now.
-fn shows_state<R: Resource>(declared: &drf::Action) -> bool {
-    let reads = declared.effect == Effect::Reads;
-    match declared.success {
+fn shows_state(view_set: &dyn ViewSet, action: &drf::Action) -> bool {
+    let reads = action.effect == Effect::Reads;
+    match action.success {
         Success::Object | Success::Created => {
-            reads || (declared.route.url_path.is_empty() && R::ANSWERS_WRITES_AS_READS)
+            reads || (action.route.url_path.is_empty() && view_set.answers_writes_as_reads())
         }
         Success::Page | Success::One(_) | Success::Many(_) => reads,
         Success::NoContent | Success::Queued(_) | Success::Empty | Success::Document(_) => false,
@@ -147,49 +150,50 @@ fn context<'a>(call: &'a Call, caller: &'a Caller) -> Context<'a> {
     Context { app, caller, query: &call.query, trace, seen: None, effects: &call.effects }
 }
 
-/// The permission on every object or on this one, or its ownership.
-pub(super) async fn require_on<R: Resource>(
-    connection: &mut sqlx::PgConnection,
+/// The permissions of an action on this object, or on every one; or its ownership.
+pub(super) async fn require_on(
+    connection: &mut PgConnection,
     caller: &Caller,
-    codename: &str,
-    row: &R,
+    view_set: &dyn ViewSet,
+    action: &drf::Action,
+    object: &dyn Object,
 ) -> Result<(), ApiError> {
-    if row.owned_by(caller) {
+    if object.is_owned_by(caller) {
         return Ok(());
     }
-    caller.require_on(connection, &R::DECLARATION.model, codename, &row.pk().to_string()).await
+    let model = &view_set.declaration().model;
+    for codename in action.permission.codenames(model) {
+        caller.require_on(connection, model, &codename, &object.key().to_string()).await?;
+    }
+    Ok(())
 }
 
 /// `OPTIONS`: the fields of POST and PUT are shown to those who may use them. Actions beside the seven are described
 /// without a look-up.
-async fn options<R: Resource>(
+async fn options(
     call: &Call,
-    route: Route,
+    path: &ResourcePath,
     caller: &Caller,
-    connection: &mut sqlx::PgConnection,
+    connection: &mut PgConnection,
 ) -> Result<Answer, ApiError> {
-    let row = if route == Route::OBJECT {
+    let (view_set, route) = (path.view_set, path.route);
+    let found = if route == Route::OBJECT {
         let key = call.key.as_deref().unwrap_or_default();
-        Some(find::<R>(context(call, caller), connection, key, None).await?)
+        Some(find(view_set, context(call, caller), connection, key, None).await?)
     } else {
         None
     };
-    let (mut shown, actions) = (Vec::new(), at::<R>(route).collect::<Vec<_>>());
-    let with_fields = |action: &&&Action<R>| matches!(action.declared.method, Method::Post | Method::Put);
-    for action in actions.iter().filter(with_fields) {
-        let declared = &action.declared;
-        let mut may = true;
-        for codename in declared.permission.codenames(&R::DECLARATION.model) {
-            may &= match &row {
-                Some(row) => require_on(connection, caller, &codename, row).await.is_ok(),
-                None => route.detail || caller.require(&R::DECLARATION.model, &codename).is_ok(),
-            };
-        }
+    let mut shown = Vec::new();
+    for action in path.actions().filter(|action| matches!(action.method, Method::Post | Method::Put)) {
+        let may = match &found {
+            Some(found) => require_on(connection, caller, view_set, action, &**found).await.is_ok(),
+            None => route.detail || require(caller, view_set, action).is_ok(),
+        };
         if may {
-            shown.push((declared.method, declared.body));
+            shown.push((action.method, action.body));
         }
     }
-    let Some(any) = actions.first() else { return Err(ApiError::NoRoute) };
+    let Some(any) = path.actions().next() else { return Err(ApiError::NoRoute) };
     let version = call.app.database.layout.release().api();
-    Answer::ok(&metadata::describe(Some(R::DECLARATION), &any.declared, &shown, version))
+    Answer::ok(&metadata::describe(Some(view_set.declaration()), any, &shown, version))
 }

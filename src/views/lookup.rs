@@ -8,7 +8,8 @@ use drf::search;
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{Context, Resource};
+use super::view_set::{self, Object, ViewSet};
+use super::{Answer, Context, Resource};
 use crate::auth::Scope;
 use crate::db::Layout;
 use crate::db::proof::Seen;
@@ -35,13 +36,23 @@ impl<'a> Lens<'a> {
         context: Context<'a>,
         connection: &mut PgConnection,
     ) -> Result<Self, ApiError> {
+        Self::of(view_set::of::<R>(), context, connection).await
+    }
+
+    /// The same of a resource, whichever it is.
+    pub(super) async fn of(
+        view_set: &dyn ViewSet,
+        context: Context<'a>,
+        connection: &mut PgConnection,
+    ) -> Result<Self, ApiError> {
+        let (declared, scope) = (view_set.declaration(), view_set.scope(context.caller));
         let terms = search::terms(context.query, context.app.settings.search_terms)
             .map_err(|sentence| ApiError::Validation(json!([sentence])))?;
-        let search = Search::of(connection, R::DECLARATION, terms).await?;
+        let search = Search::of(connection, declared, terms).await?;
         let mut lens = Self {
-            declared: R::DECLARATION,
+            declared,
             layout: &context.app.database.layout,
-            scope: R::scope(context.caller),
+            scope,
             seen: context.seen,
             search,
             filters: params::Filters::default(),
@@ -82,42 +93,44 @@ impl<'a> Lens<'a> {
     }
 }
 
-/// The first of the rows for which all conditions hold, if the caller sees one.
+/// The first of the objects for which all conditions hold, if the caller sees one.
 ///
 /// # Errors
 /// The database failed.
-pub(super) async fn first<R: Resource>(
+pub(super) async fn first(
+    view_set: &dyn ViewSet,
     context: Context<'_>,
     connection: &mut PgConnection,
     conditions: &[Condition],
-) -> Result<Option<R>, ApiError> {
-    let lens = Lens::read::<R>(context, connection).await?;
+) -> Result<Option<Answer>, ApiError> {
+    let lens = Lens::of(view_set, context, connection).await?;
     let Some(page) = PageRequest { size: 1, number: Some(PageNumber::Number(1)) }.locate(1) else {
         return Ok(None);
     };
-    let order = R::DECLARATION.default_order;
+    let order = lens.declared.default_order;
     let selection = lens.selection(conditions);
-    Ok(statements::page(connection, lens.declared, &selection, order, &page).await?.pop())
+    Ok(view_set.page(context, connection, selection, order, &page).await?.pop())
 }
 
 /// The object that a path names, if the caller sees it.
 ///
 /// # Errors
 /// 403 for those who see none at all, 404 otherwise.
-pub(super) async fn find<R: Resource>(
+pub(super) async fn find(
+    view_set: &dyn ViewSet,
     context: Context<'_>,
     connection: &mut PgConnection,
     text: &str,
     lock: Option<Lock>,
-) -> Result<R, ApiError> {
-    let lens = Lens::read::<R>(context, connection).await?;
+) -> Result<Box<dyn Object>, ApiError> {
+    let lens = Lens::of(view_set, context, connection).await?;
     let key = PathKey::read(lens.declared.lookup.kind, text);
     let found = match &key {
-        Some(key) => statements::find(connection, lens.declared, &lens.filtered(), key, lock).await?,
+        Some(key) => view_set.find(connection, lens.filtered(), key, lock).await?,
         None => None,
     };
     match found {
-        Some(row) => Ok(row),
+        Some(object) => Ok(object),
         None => {
             lens.refuse_if_nothing(connection).await?;
             Err(match key {

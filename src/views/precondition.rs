@@ -3,12 +3,13 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use drf::action::Method;
+use drf::intake::KeyValue;
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::entity_tag::{self, Malformed, Named};
-use super::standard::as_stored;
-use super::{Answer, Context, Resource};
+use super::Context;
+use super::view_set::{Object, ViewSet};
 use crate::contract::messages;
 use crate::error::ApiError;
 
@@ -38,25 +39,26 @@ impl<'h> Precondition<'h> {
     }
 
     /// The object, if it is in the state that the request goes by, which is what a GET with the same query would show the
-    /// caller. `found` is locked, and read once more: the statement that waited for its lock may show what stood in other
+    /// caller. It is locked, and read once more: the statement that waited for its lock may show what stood in other
     /// tables before.
     ///
     /// # Errors
     /// 412 if it isn't.
-    pub(super) async fn judge<R: Resource>(
+    pub(super) async fn judge(
         &self,
+        view_set: &dyn ViewSet,
         context: Context<'_>,
         connection: &mut PgConnection,
-        found: &R,
-    ) -> Result<R, ApiError> {
-        let mut row: R = as_stored(context, connection, found.pk()).await?;
-        R::attach(context, connection, std::slice::from_mut(&mut row)).await?;
-        let plain = entity_tag::of(&Answer::ok(&row)?.body);
+        key: KeyValue,
+    ) -> Result<Box<dyn Object>, ApiError> {
+        let mut object = view_set.stored(context, connection, key).await?;
+        view_set.attach(context, connection, &mut *object).await?;
+        let plain = entity_tag::of(&object.shown()?.body);
         // A client may have either of an answer's forms.
         let forms = [plain.as_ref().and_then(entity_tag::compressed), plain];
         let any = |is_it: &dyn Fn(&HeaderValue) -> bool| forms.iter().flatten().any(is_it);
         let has = self.has.as_ref().is_none_or(|named| any(&|tag| named.has(tag)));
         let has_not = self.has_not.as_ref().is_none_or(|named| !any(&|tag| named.has_weakly(tag)));
-        if has && has_not { Ok(row) } else { Err(ApiError::PreconditionFailed) }
+        if has && has_not { Ok(object) } else { Err(ApiError::PreconditionFailed) }
     }
 }

@@ -7,13 +7,13 @@
 
 use std::pin::pin;
 
-use drf::action::{Effect, Method, Route};
+use drf::Declaration;
+use drf::action::{Effect, Method};
 use tokio::time::sleep_until;
 
-use super::action::Action;
-use super::endpoint::{directly, in_time};
+use super::serve::{Asked, directly, in_time};
 use super::transaction::Transaction;
-use super::{Answer, Call, Resource};
+use super::{Answer, Call};
 use crate::db::replicas::{Concerns, Lent, Writing};
 use crate::db::volume;
 use crate::error::ApiError;
@@ -23,23 +23,19 @@ use crate::telemetry;
 const HARMLESS: [&str; 2] = ["authentik_stages", "authentik_flows"];
 
 /// The answer to a read, if a replica may serve it and can.
-pub(super) async fn read<R: Resource>(
-    call: &mut Call,
-    route: Route,
-    action: Option<&Action<R>>,
-) -> Option<Result<Answer, ApiError>> {
+pub(super) async fn read(call: &mut Call, asked: Asked<'_>) -> Option<Result<Answer, ApiError>> {
     let app = call.app.clone();
-    let action = action.filter(|action| {
-        action.declared.effect == Effect::Reads && action.declared.method == Method::Get // which has no body
+    let action = asked.action.filter(|action| {
+        action.effect == Effect::Reads && action.method == Method::Get // which has no body
     })?;
     let Lent { connection, replica, given_up } = app.database.replicas.acquire(call.bearer()?).await?;
     let over = sleep_until(call.deadline);
     let done = {
         let work = pin!(telemetry::on_trial(async {
-            R::before(&app, &action.declared).await;
+            asked.path.view_set.before(&app, action).await;
             let mut transaction = Transaction::of_reader(connection);
             let done = volume::limited(app.settings.answer, async {
-                let done = directly::<R>(call, route, Some(action), &mut transaction).await;
+                let done = directly(call, asked, &mut transaction).await;
                 if volume::was_large(app.settings.answer) {
                     transaction.retire();
                 }
@@ -75,11 +71,11 @@ fn is_for_primary(error: &ApiError) -> bool {
 }
 
 /// A write begins, if it is one: until it is known what came of it, and longer, replicas may not have it.
-pub(super) fn writing<R: Resource>(call: &Call, effect: Effect) -> Option<Writing> {
+pub(super) fn writing(call: &Call, declared: &Declaration, effect: Effect) -> Option<Writing> {
     if effect != Effect::Writes {
         return None;
     }
-    let application = R::DECLARATION.model.app_label;
+    let application = declared.model.app_label;
     let is_harmless = HARMLESS.iter().any(|harmless| application.starts_with(harmless));
     let concerns = if is_harmless { Concerns::Caller } else { Concerns::Everybody };
     // Sessions share a place: what they read is the primary's.

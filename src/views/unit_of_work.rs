@@ -5,17 +5,16 @@ use axum::http::HeaderMap;
 use drf::action::{Method, Route};
 use drf::field::{Field, FieldKind};
 use drf::intake::{self, Content, KeyValue, Mode};
-use drf::page::{Page, PageNumber, PageRequest};
+use drf::page::{PageNumber, PageRequest};
 use drf::params::{Condition, Operand, Order, Query, Test};
 use drf::{Body, Declaration, json, python};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
-use super::action::Run;
-use super::checks::require_on;
+use super::checks::{require, require_on};
 use super::lookup::{Lens, first};
-use super::standard::as_stored;
-use super::{Action, AfterCommit, Answer, Begins, Context, Effects, Request, Resource, Transaction};
+use super::view_set::ViewSet;
+use super::{AfterCommit, Answer, Begins, Context, Effects, Request, Transaction};
 use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::authentik::{Origin, Trace};
@@ -26,6 +25,9 @@ use crate::error::ApiError;
 const NOT_AN_ACTION: &str = "This can't be done with it.";
 /// What is said of a name that tells no object from others.
 const NO_IDENTIFIER: &str = "Not a field by which it can be found.";
+
+/// An object as answers show it.
+pub type Object = Map<String, Value>;
 
 /// Reads and writes of a user, in one transaction. Dropped, it has done nothing.
 pub struct UnitOfWork {
@@ -115,16 +117,15 @@ impl UnitOfWork {
     ///
     /// # Errors
     /// 400 for what is no field of it, or no value of one; the database failed.
-    pub async fn find<R: Resource>(&mut self, by: &Map<String, Value>) -> Result<Option<R>, ApiError> {
-        let conditions = conditions(R::DECLARATION, by, &self.app)?;
+    pub async fn find(&mut self, of: &dyn ViewSet, by: &Object) -> Result<Option<Object>, ApiError> {
+        let conditions = conditions(of.declaration(), by, &self.app)?;
         let is_key =
             |condition: &Condition| matches!(condition.operand, Operand::Column(f) if f.name == "pk");
         let (key, others): (Vec<_>, Vec<_>) = conditions.into_iter().partition(is_key);
         let Parts { context, connection, .. } = self.parts();
         for conditions in [key, others].iter().filter(|conditions| !conditions.is_empty()) {
-            if let Some(mut row) = first::<R>(context, connection, conditions).await? {
-                R::attach(context, connection, std::slice::from_mut(&mut row)).await?;
-                return Ok(Some(row));
+            if let Some(answer) = first(of, context, connection, conditions).await? {
+                return shown(&answer).map(Some);
             }
         }
         Ok(None)
@@ -134,87 +135,78 @@ impl UnitOfWork {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn page<R: Resource>(
+    pub async fn page(
         &mut self,
+        of: &dyn ViewSet,
         order: &[Order],
         size: i64,
         number: i64,
-    ) -> Result<Option<Vec<R>>, ApiError> {
+    ) -> Result<Option<Vec<Object>>, ApiError> {
         let Parts { context, connection, .. } = self.parts();
-        let lens = Lens::read::<R>(context, connection).await?;
-        let count = statements::count(connection, R::DECLARATION, &lens.filtered()).await?;
-        let page: Option<Page> =
-            PageRequest { size, number: Some(PageNumber::Number(number.into())) }.locate(count);
+        let lens = Lens::of(of, context, connection).await?;
+        let count = statements::count(connection, of.declaration(), &lens.filtered()).await?;
+        let page = PageRequest { size, number: Some(PageNumber::Number(number.into())) }.locate(count);
         let Some(page) = page else { return Ok(None) };
-        let mut rows = statements::page(connection, R::DECLARATION, &lens.filtered(), order, &page).await?;
-        R::attach(context, connection, &mut rows).await?;
-        Ok(Some(rows))
+        let answers = of.page(context, connection, lens.filtered(), order, &page).await?;
+        answers.iter().map(shown).collect::<Result<_, _>>().map(Some)
     }
 
     /// Make an object, as POST does. It gets this key, if there is one and the database doesn't count.
     ///
     /// # Errors
     /// Whatever POST is refused for.
-    pub async fn create<R: Resource>(
+    pub async fn create(
         &mut self,
-        body: &Value,
+        of: &dyn ViewSet,
+        body: &Object,
         key: Option<KeyValue>,
-    ) -> Result<Map<String, Value>, ApiError> {
-        let action = action::<R>(Method::Post, Route::LIST)?;
-        R::before(&self.app, &action.declared).await;
-        for codename in action.declared.permission.codenames(&R::DECLARATION.model) {
-            self.caller.require(&R::DECLARATION.model, &codename)?;
-        }
-        let body = body_of(R::DECLARATION, body)?;
-        match action.run {
-            Run::List(run) | Run::Create(run) => shown(&run(self.request(body, key)).await?),
-            Run::Object(_) => Err(ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned())),
-        }
+    ) -> Result<Object, ApiError> {
+        let action = action(of, Method::Post, Route::LIST)?;
+        of.before(&self.app, action).await;
+        require(&self.caller, of, action)?;
+        let body = body_of(of.declaration(), body)?;
+        shown(&of.run(action, self.request(body, key), None).await?)
     }
 
     /// Change an object that was found, and is given as answers show it; as PATCH does.
     ///
     /// # Errors
     /// Whatever PATCH is refused for; 409 if it is gone.
-    pub async fn update<R: Resource>(
+    pub async fn update(
         &mut self,
-        object: &Map<String, Value>,
-        body: &Value,
-    ) -> Result<Map<String, Value>, ApiError> {
-        let body = body_of(R::DECLARATION, body)?;
-        let answer = self.on_object::<R>(object, Method::Patch, Lock::Change, body).await?;
-        shown(&answer)
+        of: &dyn ViewSet,
+        object: &Object,
+        body: &Object,
+    ) -> Result<Object, ApiError> {
+        let body = body_of(of.declaration(), body)?;
+        shown(&self.on_object(of, object, Method::Patch, Lock::Change, body).await?)
     }
 
     /// Delete an object that was found, and is given as answers show it; as DELETE does.
     ///
     /// # Errors
     /// Whatever DELETE is refused for; 409 if it is gone.
-    pub async fn remove<R: Resource>(&mut self, object: &Map<String, Value>) -> Result<(), ApiError> {
-        self.on_object::<R>(object, Method::Delete, Lock::Delete, Body::default()).await.map(drop)
+    pub async fn remove(&mut self, of: &dyn ViewSet, object: &Object) -> Result<(), ApiError> {
+        self.on_object(of, object, Method::Delete, Lock::Delete, Body::default()).await.map(drop)
     }
 
-    async fn on_object<R: Resource>(
+    async fn on_object(
         &mut self,
-        object: &Map<String, Value>,
+        of: &dyn ViewSet,
+        object: &Object,
         method: Method,
         lock: Lock,
         body: Body,
     ) -> Result<Answer, ApiError> {
-        let action = action::<R>(method, Route::OBJECT)?;
-        let pk = object.get("pk").and_then(key_of).and_then(|key| R::Key::try_from(key).ok());
-        let pk = pk.ok_or_else(|| ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned()))?;
-        R::before(&self.app, &action.declared).await;
+        let action = action(of, method, Route::OBJECT)?;
+        let key = object.get("pk").and_then(key_of);
+        let key = key.ok_or_else(|| ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned()))?;
+        of.before(&self.app, action).await;
         let Parts { context, connection, .. } = self.parts();
-        statements::hold(connection, R::DECLARATION, pk, lock).await?;
-        let row = as_stored::<R>(context, connection, pk).await?;
-        for codename in action.declared.permission.codenames(&R::DECLARATION.model) {
-            require_on(connection, context.caller, &codename, &row).await?;
-        }
-        match action.run {
-            Run::Object(run) => run(self.request(body, None), row).await,
-            Run::List(_) | Run::Create(_) => Err(ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned())),
-        }
+        statements::hold(connection, of.declaration(), key, lock).await?;
+        let found = of.stored(context, connection, key).await?;
+        require_on(connection, context.caller, of, action, &*found).await?;
+        of.run(action, self.request(body, None), Some(found)).await
     }
 
     fn request(&mut self, body: Body, key: Option<KeyValue>) -> Request<'_> {
@@ -234,41 +226,31 @@ impl UnitOfWork {
     }
 }
 
-/// The action of a resource that has this method here.
-fn action<R: Resource>(method: Method, route: Route) -> Result<&'static Action<R>, ApiError> {
-    R::actions()
-        .find(|action| action.declared.method == method && action.declared.route == route)
+/// The action that has this method here.
+fn action(of: &dyn ViewSet, method: Method, route: Route) -> Result<&'static drf::Action, ApiError> {
+    let mut actions = of.actions().into_iter();
+    actions
+        .find(|action| action.method == method && action.route == route)
         .ok_or_else(|| ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned()))
 }
 
-fn body_of(declared: &Declaration, value: &Value) -> Result<Body, ApiError> {
-    Body::parse(value.to_string().as_bytes(), declared.fields).map_err(ApiError::Parse)
+fn body_of(declared: &Declaration, object: &Object) -> Result<Body, ApiError> {
+    let text = serde_json::to_vec(object).map_err(anyhow::Error::from)?;
+    Body::parse(&text, declared.fields).map_err(ApiError::Parse)
 }
 
 /// An object as an answer shows it.
-fn shown(answer: &Answer) -> Result<Map<String, Value>, ApiError> {
+fn shown(answer: &Answer) -> Result<Object, ApiError> {
     match json::parse(&answer.body).map_err(anyhow::Error::msg)? {
         Value::Object(object) => Ok(object),
         _ => Err(anyhow::anyhow!("an object is shown as something else").into()),
     }
 }
 
-/// A row as answers show it.
-///
-/// # Errors
-/// It can't be JSON.
-pub fn printed<R: Resource>(row: &R) -> Result<Map<String, Value>, ApiError> {
-    shown(&Answer::ok(row)?)
-}
-
 /// Values of fields as conditions. They are read as a body's are.
-fn conditions(
-    declared: &Declaration,
-    by: &Map<String, Value>,
-    app: &App,
-) -> Result<Vec<Condition>, ApiError> {
+fn conditions(declared: &Declaration, by: &Object, app: &App) -> Result<Vec<Condition>, ApiError> {
     let fields = declared.fields;
-    let body = body_of(declared, &Value::Object(by.clone()))?;
+    let body = body_of(declared, by)?;
     let (draft, errors) = intake::take(fields, &body, Mode::Partial, app.dialect());
     if !errors.is_empty() {
         return Err(ApiError::Validation(errors.into_body(fields)));

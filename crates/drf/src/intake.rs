@@ -2,6 +2,7 @@
 //! first bad field; Django REST framework reports them all.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -81,6 +82,27 @@ impl Content {
             Self::Keys(keys) => keys.iter().map(|key| key.key.to_json()).collect(),
             Self::Objects(objects) => Value::Array(objects.clone()),
         }
+    }
+}
+
+impl fmt::Display for KeyValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uuid(uuid) => uuid.fmt(f),
+            Self::Integer(number) => number.fmt(f),
+        }
+    }
+}
+
+impl From<Uuid> for KeyValue {
+    fn from(uuid: Uuid) -> Self {
+        Self::Uuid(uuid)
+    }
+}
+
+impl From<i32> for KeyValue {
+    fn from(number: i32) -> Self {
+        Self::Integer(number)
     }
 }
 
