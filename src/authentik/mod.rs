@@ -8,13 +8,15 @@ mod initial_permissions;
 pub mod origin;
 mod sessions;
 
+use drf::intake::KeyValue;
 use drf::permission::Model;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::clock::{Clock, Ids};
-use crate::db::{Layout, Need, PrimaryKey};
+use crate::db::{Layout, Need};
 use crate::error::ApiError;
 
 pub use events::Change;
@@ -27,13 +29,13 @@ pub const NEEDS: [&[Need]; 5] =
 
 /// Something that was written.
 #[derive(Debug)]
-pub struct Written<'w, K> {
+pub struct Written<'w> {
     /// What happened to it.
     pub change: Change,
     /// Its model. The base model of stages stands for the concrete one.
     pub model: Model,
     /// Its key.
-    pub pk: K,
+    pub pk: KeyValue,
     /// What events call it: the `name` of its model, or `str()` of it where that has none.
     pub name: &'w str,
     /// What it is to flows.
@@ -82,15 +84,11 @@ impl<'a> Trace<'a> {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn wrote<K: PrimaryKey>(
-        self,
-        connection: &mut PgConnection,
-        written: &Written<'_, K>,
-    ) -> Result<(), ApiError> {
+    pub async fn wrote(self, connection: &mut PgConnection, written: &Written<'_>) -> Result<(), ApiError> {
         let Some(author) = self.0 else { return Ok(()) };
         let Written { change, part, .. } = *written;
         let model = part.concrete(author.layout, connection, written.model).await?;
-        author.record(connection, change, &model, written.pk.in_event(), written.name).await?;
+        author.record(connection, change, &model, in_event(written.pk), written.name).await?;
         part.drop_plans(connection).await?;
         if change == Change::Deleted {
             let bindings = part.bindings(connection).await?;
@@ -127,7 +125,7 @@ impl<'a> Trace<'a> {
     ) -> Result<(), ApiError> {
         let Some(author) = self.0 else { return Ok(()) };
         for binding in bindings {
-            let (pk, name) = (binding.pk.in_event(), binding.name());
+            let (pk, name) = (in_event(binding.pk.into()), binding.name());
             author.record(connection, change, &flows::BINDING, pk, &name).await?;
         }
         let flows: Vec<Uuid> = bindings.iter().map(|binding| binding.target).collect();
@@ -142,7 +140,7 @@ impl<'a> Trace<'a> {
         self,
         connection: &mut PgConnection,
         model: &Model,
-        pk: impl PrimaryKey,
+        pk: KeyValue,
     ) -> Result<(), ApiError> {
         match self.0 {
             Some(author) => {
@@ -157,7 +155,7 @@ impl<'a> Trace<'a> {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn wrote_all<K: PrimaryKey>(
+    pub async fn wrote_all<K: Copy + Into<KeyValue>>(
         self,
         connection: &mut PgConnection,
         change: Change,
@@ -165,10 +163,10 @@ impl<'a> Trace<'a> {
         objects: &[(K, String)],
     ) -> Result<(), ApiError> {
         let Some(author) = self.0 else { return Ok(()) };
-        let named = objects.iter().map(|(pk, name)| (pk.in_event(), name.as_str())).collect();
+        let named = objects.iter().map(|(pk, name)| (in_event((*pk).into()), name.as_str())).collect();
         author.record_all(connection, change, model, named).await?;
         if change == Change::Created {
-            let pks = objects.iter().map(|(pk, _)| pk.to_string()).collect();
+            let pks = objects.iter().map(|(pk, _)| (*pk).into().to_string()).collect();
             initial_permissions::grant(author.caller, connection, model, pks).await?;
         }
         Ok(())
@@ -183,5 +181,13 @@ impl<'a> Trace<'a> {
             Some(author) => sessions::end(author.layout, connection, user).await,
             None => Ok(()),
         }
+    }
+}
+
+/// The key in an audit event.
+fn in_event(key: KeyValue) -> Value {
+    match key {
+        KeyValue::Uuid(uuid) => json!(uuid.simple().to_string()),
+        KeyValue::Integer(number) => json!(number),
     }
 }

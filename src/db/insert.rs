@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use drf::Declaration;
 use drf::declaration::Parent;
 use drf::field::{DefaultValue, Field, Place};
-use drf::intake::{Content, Draft};
+use drf::intake::{Content, Draft, KeyValue};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::statements::{push_columns, push_content, push_default};
-use super::{Dictionary, Layout, PrimaryKey, Sql};
+use super::{Dictionary, Layout, Sql};
 use crate::clock::Ids;
 
 /// New rows of one table, and of its parent, that are inserted together, however many. Their keys are UUIDs.
@@ -180,7 +180,7 @@ impl NewRows {
     }
 }
 
-/// Insert a row and its parent, and the rows that go with it, and read it as answers show it: all with one statement.
+/// Insert a row and its parent, and the rows that go with it, and give it as answers show it: all with one statement.
 /// `pk` is its key, if the database doesn't count it. Every column is named: no table of Django's has defaults, but for
 /// keys that the database counts.
 ///
@@ -190,15 +190,15 @@ impl NewRows {
 ///
 /// # Errors
 /// The database failed.
-pub async fn insert<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>(
+pub async fn insert(
     connection: &mut PgConnection,
     declared: &Declaration,
     layout: &Layout,
     ids: &Ids,
-    pk: Option<K>,
+    pk: Option<KeyValue>,
     draft: &Draft,
     beside: &[NewRows],
-) -> sqlx::Result<R> {
+) -> sqlx::Result<PgRow> {
     let table = declared.table;
     let mut query = Sql::new("WITH ");
     let mut link = None;
@@ -206,7 +206,7 @@ pub async fn insert<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
         query.push("p AS (");
         if let Some(column) = table.link() {
             let key = ids.next();
-            let parents = (parent.pk, Some(key));
+            let parents = (parent.pk, Some(key.into()));
             push_insert(&mut query, parent.name, parents, None, declared, Place::Parent, draft)?;
             link = Some((column, key));
         } else {
@@ -235,7 +235,7 @@ pub async fn insert<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     if let Some(Parent { pk, link, .. }) = table.parent {
         query.push(format_args!(" JOIN p ON p.{pk} = t.{link}"));
     }
-    query.push(table.joins).build_query_as().fetch_one(connection).await
+    query.push(table.joins).build().fetch_one(connection).await
 }
 
 /// The fields that stand in columns of a place, but for its keys.
@@ -244,10 +244,10 @@ fn columns(declared: &Declaration, place: Place, is_key: impl Fn(&str) -> bool) 
 }
 
 /// `INSERT INTO … VALUES …` with the fields of a place.
-fn push_insert<K: PrimaryKey>(
+fn push_insert(
     query: &mut Sql,
     table: &str,
-    (pk_column, pk): (&str, Option<K>),
+    (pk_column, pk): (&str, Option<KeyValue>),
     link: Option<(&str, Uuid)>,
     declared: &Declaration,
     place: Place,
@@ -259,7 +259,7 @@ fn push_insert<K: PrimaryKey>(
     let names: Vec<&str> = keys.chain(fields.iter().map(|field| field.column)).collect();
     query.push(format_args!("INSERT INTO {table} ({}) VALUES (", names.join(", ")));
     match pk {
-        Some(pk) => query.bind(pk),
+        Some(pk) => query.bind_key(pk),
         None => query.push("DEFAULT"), // counted
     };
     if let Some((_, key)) = link {

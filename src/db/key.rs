@@ -1,7 +1,6 @@
 //! [`PrimaryKey`]: the types that primary keys have.
 
 use drf::intake::KeyValue;
-use serde_json::{Value, json};
 use sqlx::postgres::PgHasArrayType;
 use sqlx::{Decode, Encode, Postgres, Type};
 use uuid::Uuid;
@@ -25,27 +24,16 @@ pub trait PrimaryKey:
 {
     /// The key of a new row; `None` where the database counts.
     fn next(ids: &Ids) -> Option<Self>;
-
-    /// The key in an audit event.
-    fn in_event(self) -> Value;
 }
 
 impl PrimaryKey for Uuid {
     fn next(ids: &Ids) -> Option<Self> {
         Some(ids.next())
     }
-
-    fn in_event(self) -> Value {
-        json!(self.simple().to_string())
-    }
 }
 
 impl PrimaryKey for i32 {
     fn next(_: &Ids) -> Option<Self> {
         None
-    }
-
-    fn in_event(self) -> Value {
-        json!(self)
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 
+use drf::intake::KeyValue;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Encode, FromRow, Postgres, QueryBuilder, Type, TypeInfo};
@@ -29,6 +30,14 @@ impl Sql {
         self.0.push_bind(value);
         self.0.push("::").push(T::type_info().name());
         self
+    }
+
+    /// Add a key as a parameter, with its type.
+    pub fn bind_key(&mut self, key: KeyValue) -> &mut Self {
+        match key {
+            KeyValue::Uuid(uuid) => self.bind(uuid),
+            KeyValue::Integer(number) => self.bind(number),
+        }
     }
 
     /// The statement, for its effect.

@@ -240,6 +240,17 @@ pub async fn page<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
     order: &[Order],
     page: &Page,
 ) -> sqlx::Result<Vec<R>> {
+    let rows = page_rows(connection, declared, selection, order, page).await?;
+    read_rows(&rows, selection.seen)
+}
+
+async fn page_rows(
+    connection: &mut PgConnection,
+    declared: &Declaration,
+    selection: &Selection<'_>,
+    order: &[Order],
+    page: &Page,
+) -> sqlx::Result<Vec<PgRow>> {
     let mut query = Sql::new("SELECT ");
     push_columns(&mut query, declared, selection.layout);
     push_snapshot(&mut query, selection.seen);
@@ -264,8 +275,7 @@ pub async fn page<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
     // The numbers stand in the text, since plans depend on them: so a statement is worth keeping for first pages alone, and
     // none with a search's terms.
     let kept = page.offset() == 0 && selection.search.is_empty();
-    let rows = query.build().persistent(kept).try_map(volume::count).fetch_all(connection).await?;
-    read_rows(&rows, selection.seen)
+    query.build().persistent(kept).try_map(volume::count).fetch_all(connection).await
 }
 
 /// The keys of a page, from the end of the list that is nearer.
@@ -322,6 +332,17 @@ pub async fn find<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
     key: &PathKey,
     lock: Option<Lock>,
 ) -> sqlx::Result<Option<R>> {
+    let row = find_row(connection, declared, selection, key, lock).await?;
+    Ok(read_rows(row.as_slice(), selection.seen)?.pop())
+}
+
+async fn find_row(
+    connection: &mut PgConnection,
+    declared: &Declaration,
+    selection: &Selection<'_>,
+    key: &PathKey,
+    lock: Option<Lock>,
+) -> sqlx::Result<Option<PgRow>> {
     let mut query = Sql::new("SELECT ");
     push_columns(&mut query, declared, selection.layout);
     push_snapshot(&mut query, selection.seen);
@@ -334,13 +355,8 @@ pub async fn find<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
         PathKey::Integer(number) => query.bind(*number),
     };
     query.push(lock.map_or(" LIMIT 1", Lock::sql));
-    let row = query
-        .build()
-        .persistent(selection.search.is_empty())
-        .try_map(volume::count)
-        .fetch_optional(connection)
-        .await?;
-    Ok(read_rows(row.as_slice(), selection.seen)?.pop())
+    let query = query.build().persistent(selection.search.is_empty());
+    query.try_map(volume::count).fetch_optional(connection).await
 }
 
 /// Hold a row until the transaction ends.
@@ -355,11 +371,7 @@ pub async fn hold(
 ) -> sqlx::Result<()> {
     let mut query = Sql::new("SELECT 1 FROM ");
     query.push(declared.table.name).push(" t WHERE ").push(pk_expression(declared)).push(" = ");
-    match key {
-        KeyValue::Uuid(uuid) => query.bind(uuid),
-        KeyValue::Integer(number) => query.bind(number),
-    };
-    query.push(lock.sql()).build().execute(connection).await?;
+    query.bind_key(key).push(lock.sql()).build().execute(connection).await?;
     Ok(())
 }
 
@@ -392,14 +404,24 @@ pub async fn reload<R: for<'r> FromRow<'r, PgRow> + Send + Unpin, K: PrimaryKey>
     keys: Vec<K>,
     seen: Option<&Seen>,
 ) -> sqlx::Result<Vec<R>> {
+    let rows = reload_rows(connection, declared, layout, keys, seen).await?;
+    read_rows(&rows, seen)
+}
+
+async fn reload_rows<K: PrimaryKey>(
+    connection: &mut PgConnection,
+    declared: &Declaration,
+    layout: &Layout,
+    keys: Vec<K>,
+    seen: Option<&Seen>,
+) -> sqlx::Result<Vec<PgRow>> {
     let mut query = Sql::new("SELECT ");
     push_columns(&mut query, declared, layout);
     push_snapshot(&mut query, seen);
     push_from(&mut query, declared);
     query.push(format_args!(" WHERE {} = ANY(", pk_expression(declared)));
     query.bind(keys);
-    let rows = query.push(")").build().try_map(volume::count).fetch_all(connection).await?;
-    read_rows(&rows, seen)
+    query.push(")").build().try_map(volume::count).fetch_all(connection).await
 }
 
 pub(super) fn push_content(query: &mut Sql, content: &Content) -> sqlx::Result<()> {
@@ -412,9 +434,8 @@ pub(super) fn push_content(query: &mut Sql, content: &Content) -> sqlx::Result<(
         Content::Dictionary(text) => {
             query.bind(Dictionary::of(text.clone()).map_err(|error| sqlx::Error::Encode(error.into()))?)
         }
-        Content::Keys(keys) => match keys.first().map(|key| key.key) {
-            Some(KeyValue::Uuid(uuid)) => query.bind(uuid),
-            Some(KeyValue::Integer(number)) => query.bind(number),
+        Content::Keys(keys) => match keys.first() {
+            Some(key) => query.bind_key(key.key),
             None => query.push("NULL"),
         },
         Content::Null | Content::Objects(_) => query.push("NULL"),
@@ -441,7 +462,7 @@ pub(super) fn push_default(query: &mut Sql, field: &Field) -> sqlx::Result<()> {
 pub async fn update(
     connection: &mut PgConnection,
     declared: &Declaration,
-    pk: impl PrimaryKey,
+    pk: KeyValue,
     draft: &Draft,
 ) -> sqlx::Result<()> {
     let table = declared.table;
@@ -466,7 +487,7 @@ async fn update_one(
     draft: &Draft,
     head: String,
     tail: String,
-    pk: impl PrimaryKey,
+    pk: KeyValue,
     end: &str,
 ) -> sqlx::Result<()> {
     let mut query = Sql::new(&head);
@@ -480,7 +501,7 @@ async fn update_one(
         any = true;
     }
     if any {
-        query.push(tail).bind(pk).push(end).build().execute(connection).await?;
+        query.push(tail).bind_key(pk).push(end).build().execute(connection).await?;
     }
     Ok(())
 }
@@ -489,17 +510,17 @@ async fn update_one(
 ///
 /// # Errors
 /// The database failed.
-pub async fn link<H: PrimaryKey, K: PrimaryKey>(
+pub async fn link<K: PrimaryKey>(
     connection: &mut PgConnection,
     layout: &Layout,
     through: &'static Through,
-    holder: H,
+    holder: KeyValue,
     keys: &[K],
     ids: &Ids,
 ) -> sqlx::Result<()> {
     let (table, holder_column, held) = (layout.sql(through.table), through.holder, through.held);
     let mut delete = Sql::new("DELETE FROM ");
-    delete.push(format_args!("{table} WHERE {holder_column} = ")).bind(holder);
+    delete.push(format_args!("{table} WHERE {holder_column} = ")).bind_key(holder);
     delete.push(format_args!(" AND {held} <> ALL(")).bind(keys.to_vec()).push(")");
     delete.build().execute(&mut *connection).await?;
     if keys.is_empty() {
@@ -514,13 +535,13 @@ pub async fn link<H: PrimaryKey, K: PrimaryKey>(
     if through.key.is_some() {
         insert.push("n.key, ");
     }
-    insert.bind(holder).push(", n.held FROM unnest(");
+    insert.bind_key(holder).push(", n.held FROM unnest(");
     let new: Vec<Uuid> = keys.iter().filter(|_| through.key.is_some()).map(|_| ids.next()).collect();
     insert.bind(new).push(", ").bind(keys.to_vec());
     insert.push(format_args!(
         ") AS n (key, held) WHERE NOT EXISTS (SELECT 1 FROM {table} x WHERE x.{holder_column} = "
     ));
-    insert.bind(holder).push(format_args!(" AND x.{held} = n.held) ON CONFLICT DO NOTHING"));
+    insert.bind_key(holder).push(format_args!(" AND x.{held} = n.held) ON CONFLICT DO NOTHING"));
     insert.build().execute(connection).await?;
     Ok(())
 }
@@ -588,7 +609,7 @@ pub async fn look_up<R: Restriction>(
     declared: &Declaration,
     layout: &Layout,
     probes: &[Probe<'_>],
-    pk: Option<impl PrimaryKey>,
+    pk: Option<KeyValue>,
     wanted: Option<Wanted<'_>>,
     nameable: impl Fn(&Target) -> Option<R>,
 ) -> sqlx::Result<LookedUp> {
@@ -659,7 +680,7 @@ fn push_or_held(
     declared: &Declaration,
     layout: &Layout,
     field: &Field,
-    pk: Option<impl PrimaryKey>,
+    pk: Option<KeyValue>,
 ) {
     let Some(pk) = pk else { return };
     let (table, holder, held) = match field.kind {
@@ -668,17 +689,11 @@ fn push_or_held(
         _ => return,
     };
     query.push(format_args!(" OR EXISTS (SELECT 1 FROM {table} h WHERE h.{held} = k.key AND h.{holder} = "));
-    query.bind(pk).push(")");
+    query.bind_key(pk).push(")");
 }
 
 /// `SELECT` 0 if another row than `pk` has the text.
-fn push_taken(
-    query: &mut Sql,
-    declared: &Declaration,
-    field: &Field,
-    text: &str,
-    pk: Option<impl PrimaryKey>,
-) {
+fn push_taken(query: &mut Sql, declared: &Declaration, field: &Field, text: &str, pk: Option<KeyValue>) {
     let table = declared.table;
     let (name, key, link) = match table.parent.filter(|_| field.place == Place::Parent) {
         Some(parent) => (parent.name, parent.pk, parent.link),
@@ -688,7 +703,7 @@ fn push_taken(
     query.bind(text.to_owned());
     if let Some(pk) = pk {
         query.push(format_args!(" AND x.{key} <> (SELECT {link} FROM {} WHERE {} = ", table.name, table.pk));
-        query.bind(pk).push(")");
+        query.bind_key(pk).push(")");
     }
     query.push(" LIMIT 1");
 }

@@ -29,9 +29,9 @@ use drf::permission::{Model, Verb};
 use crate::auth;
 use crate::authentik;
 use crate::db::{Needs, attached, search};
-use crate::views::{Resource, view_set};
 use crate::views::endpoint::{self, Endpoint};
 use crate::views::used_by::Relation;
+use crate::views::{Resource, view_set};
 
 /// Do something with every resource. Rust has no list of types, so the list is this function.
 pub fn visit(visitor: &mut impl Visitor) {

@@ -465,7 +465,8 @@ async fn flows_of<'i>(
         .with(&flow::COMPATIBILITY_MODE, Values::Booleans(compatibility_modes));
     rows.insert(&mut *connection).await?;
     for (item, pk) in missing.into_iter().zip(rows.keys()) {
-        let written = Written { change: Change::Created, model, pk, name: &item.name, part: FlowPart::None };
+        let (name, part) = (&item.name, FlowPart::None);
+        let written = Written { change: Change::Created, model, pk: pk.into(), name, part };
         context.trace.wrote(connection, &written).await?;
         flows.insert(&item.slug, pk);
         context.effects.creates(&item.slug);

@@ -93,11 +93,7 @@ pub(super) async fn run(
 }
 
 /// The permissions of an action on the list.
-pub(super) fn require(
-    caller: &Caller,
-    view_set: &dyn ViewSet,
-    action: &drf::Action,
-) -> Result<(), ApiError> {
+pub(super) fn require(caller: &Caller, view_set: &dyn ViewSet, action: &drf::Action) -> Result<(), ApiError> {
     let model = &view_set.declaration().model;
     action.permission.codenames(model).iter().try_for_each(|codename| caller.require(model, codename))
 }

@@ -1,8 +1,9 @@
 //! The generic views: what follows from a [`Resource`] and its [actions](Action), whichever resource it is.
 //!
 //! Checks come in Django REST framework's order: content negotiation, authentication, method, permission of the method or
-//! look-up and permission of the object, body, fields. `checks.rs` walks them for [`endpoint`]; `transaction.rs` is the one place where a
-//! request's transaction begins and ends.
+//! look-up and permission of the object, body, fields. `serve.rs` takes a request from its path to its commit, and `checks.rs`
+//! walks the checks; both know a resource as a [`ViewSet`] alone, so there is one of them for all. `transaction.rs` is the one
+//! place where a request's transaction begins and ends.
 
 mod action;
 mod answer;

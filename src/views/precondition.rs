@@ -7,8 +7,8 @@ use drf::intake::KeyValue;
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::entity_tag::{self, Malformed, Named};
 use super::Context;
+use super::entity_tag::{self, Malformed, Named};
 use super::view_set::{Object, ViewSet};
 use crate::contract::messages;
 use crate::error::ApiError;

@@ -227,7 +227,7 @@ impl Context<'_> {
         change: Change,
         row: &R,
     ) -> Result<(), ApiError> {
-        let (model, pk, part) = (R::DECLARATION.model, row.pk(), row.part());
+        let (model, pk, part) = (R::DECLARATION.model, row.pk().into(), row.part());
         self.trace.wrote(connection, &Written { change, model, pk, name: &row.name(), part }).await
     }
 }

@@ -1,17 +1,18 @@
 //! The actions that every resource has.
 
-use drf::field::{FieldKind, Key, Through};
-use drf::intake::{Draft, Mode};
-use drf::messages;
-use drf::page::PageRequest;
-use drf::params;
+use drf::field::{FieldKind, Key};
+use drf::intake::{Draft, KeyValue, Mode};
+use drf::page::{Page, PageRequest};
+use drf::{Declaration, messages, params};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::action::Request;
 use super::lookup::Lens;
+use super::recall::Recall;
 use super::transaction::Later;
 use super::validation::{Valid, unique_violation, validate};
+use super::view_set::{self, ViewSet};
 use super::{Answer, Context, Making, Resource, Save};
 use crate::authentik::{Change, cascade};
 use crate::db::insert::insert;
@@ -24,25 +25,9 @@ use crate::error::ApiError;
 /// 400, 403 or 404.
 pub async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, ApiError> {
     let Request { context, connection, recall, .. } = request;
-    let lens = Lens::read::<R>(context, connection).await?;
-    let selection = recall.map(|_| selection_name::<R>(context));
-    let known = recall.zip(selection.as_ref()).and_then(|(recall, selection)| recall.count(selection));
-    let count = match known {
-        Some(count) => count,
-        None => statements::count(connection, R::DECLARATION, &lens.filtered()).await?,
-    };
-    if let (None, Some(recall), Some(selection)) = (known, recall, selection) {
-        recall.counted(selection, count);
-    }
-    if count == 0 {
-        lens.refuse_if_nothing(connection).await?;
-    }
-    let sizes = context.caller.tenant.page_sizes().at_most(R::DECLARATION.max_page_size);
-    let page = PageRequest::read(context.query, sizes)
-        .locate(count)
-        .ok_or_else(|| ApiError::NotFound(messages::INVALID_PAGE.into()))?;
+    let (lens, page) = locate(view_set::of::<R>(), context, connection, recall).await?;
     let order = params::ordering(R::DECLARATION, context.query);
-    let mut rows: Vec<R> = match count {
+    let mut rows: Vec<R> = match page.count() {
         0 => Vec::new(),
         _ => statements::page(connection, R::DECLARATION, &lens.filtered(), &order, &page).await?,
     };
@@ -51,11 +36,37 @@ pub async fn list<R: Resource>(request: Request<'_>) -> Result<Answer, ApiError>
     Answer::ok(&page.envelope(rows, autocomplete))
 }
 
+/// The rows that a list is about, and the page of them that the query asks for.
+async fn locate<'a>(
+    view_set: &dyn ViewSet,
+    context: Context<'a>,
+    connection: &mut PgConnection,
+    recall: Option<&Recall<'_>>,
+) -> Result<(Lens<'a>, Page), ApiError> {
+    let declared = view_set.declaration();
+    let lens = Lens::of(view_set, context, connection).await?;
+    let selection = recall.map(|_| selection_name(declared, context));
+    let known = recall.zip(selection.as_ref()).and_then(|(recall, selection)| recall.count(selection));
+    let count = match known {
+        Some(count) => count,
+        None => statements::count(connection, declared, &lens.filtered()).await?,
+    };
+    if let (None, Some(recall), Some(selection)) = (known, recall, selection) {
+        recall.counted(selection, count);
+    }
+    if count == 0 {
+        lens.refuse_if_nothing(connection).await?;
+    }
+    let sizes = context.caller.tenant.page_sizes().at_most(declared.max_page_size);
+    let page = PageRequest::read(context.query, sizes).locate(count);
+    Ok((lens, page.ok_or_else(|| ApiError::NotFound(messages::INVALID_PAGE.into()))?))
+}
+
 /// A name for the rows that a list is about: whose they are, and what the query asks for beside pages and order.
-fn selection_name<R: Resource>(context: Context<'_>) -> String {
+fn selection_name(declared: &Declaration, context: Context<'_>) -> String {
     let asked = context.query.iter().filter(|(key, _)| !matches!(*key, "page" | "page_size" | "ordering"));
     // Quoted, so that no value can look like another parameter.
-    format!("{} {} {:?}", context.caller.id, R::DECLARATION.path, asked.collect::<Vec<_>>())
+    format!("{} {} {:?}", context.caller.id, declared.path, asked.collect::<Vec<_>>())
 }
 
 pub(super) async fn retrieve<R: Resource>(request: Request<'_>, mut row: R) -> Result<Answer, ApiError> {
@@ -75,18 +86,19 @@ pub(super) async fn create<R: Resource>(mut request: Request<'_>) -> Result<Answ
     let mut making = Making { context, connection: &mut *request.connection, pk, found: &valid.found };
     let beside = R::beside(&mut making, &valid.input).await?;
     let committing = later.map(Later::never);
-    let inserted = insert(request.connection, R::DECLARATION, layout, ids, pk, &valid.draft, &beside).await;
+    let key = pk.map(Into::into);
+    let inserted = insert(request.connection, R::DECLARATION, layout, ids, key, &valid.draft, &beside).await;
     let inserted = match committing {
         Some(committing) => committing.came_to(inserted),
         None => inserted,
     };
-    let mut row: R = inserted.map_err(|error| unique_violation(R::DECLARATION, error))?;
+    let mut row = R::from_row(&inserted.map_err(|error| unique_violation(R::DECLARATION, error))?)?;
     let pk = row.pk();
     if save(&mut request, Mode::Create, pk, None, &valid).await? {
         row = reload(&mut request, pk).await?;
     }
     let row = conclude(&mut request, Mode::Create, row, &valid.draft).await?;
-    context.trace.made(request.connection, &R::DECLARATION.model, pk).await?;
+    context.trace.made(request.connection, &R::DECLARATION.model, pk.into()).await?;
     Answer::created(&row)
 }
 
@@ -143,15 +155,14 @@ pub async fn remove<R: Resource>(
 
 async fn store<R: Resource>(request: &mut Request<'_>, row: &R, draft: &Draft) -> Result<(), ApiError> {
     request.context.trace.changing(request.connection, row.part()).await?;
-    statements::update(request.connection, R::DECLARATION, row.pk(), draft)
-        .await
-        .map_err(|error| unique_violation(R::DECLARATION, error))
+    let updated = statements::update(request.connection, R::DECLARATION, row.pk().into(), draft).await;
+    updated.map_err(|error| unique_violation(R::DECLARATION, error))
 }
 
 pub(super) async fn destroy<R: Resource>(request: Request<'_>, row: R) -> Result<Answer, ApiError> {
     let Request { context, connection, after_commit, .. } = request;
     remove(context, connection, &row).await?;
-    after_commit.push(logged::<R>(context, Change::Deleted));
+    after_commit.push(logged(context, R::DECLARATION, Change::Deleted));
     Ok(Answer::no_content())
 }
 
@@ -175,30 +186,36 @@ async fn save<R: Resource>(
     Valid { draft, input, found }: &Valid<R>,
 ) -> Result<bool, ApiError> {
     let (context, connection) = (request.context, &mut *request.connection);
-    let mut linked = false;
-    for field in R::DECLARATION.fields.iter() {
-        let FieldKind::Many(target, through) = field.kind else { continue };
-        linked |= match target.key {
-            Key::Uuid => link(context, connection, through, pk, draft.keys::<Uuid>(field)).await?,
-            Key::Integer => link(context, connection, through, pk, draft.keys::<i32>(field)).await?,
-        };
-    }
+    let linked = link(context, connection, R::DECLARATION, pk.into(), draft).await?;
     R::saved(&mut Save { context, connection, mode, pk, before, draft, found }, input).await?;
     Ok(linked)
 }
 
-/// Let the object hold these and no others, if the request says which. Tells whether it does.
-async fn link<H: PrimaryKey, K: PrimaryKey>(
+/// Let the object hold what its many-to-many fields say, and nothing else. Tells whether the request has one.
+async fn link(
     context: Context<'_>,
     connection: &mut PgConnection,
-    through: &'static Through,
-    holder: H,
-    keys: Option<Vec<K>>,
+    declared: &Declaration,
+    holder: KeyValue,
+    draft: &Draft,
 ) -> Result<bool, ApiError> {
-    let Some(keys) = keys else { return Ok(false) };
-    let app = context.app;
-    statements::link(connection, &app.database.layout, through, holder, &keys, &app.ids).await?;
-    Ok(true)
+    let (layout, ids) = (&context.app.database.layout, &context.app.ids);
+    let mut linked = false;
+    for field in declared.fields.iter() {
+        let FieldKind::Many(target, through) = field.kind else { continue };
+        match target.key {
+            Key::Uuid => {
+                let Some(keys) = draft.keys::<Uuid>(field) else { continue };
+                statements::link(connection, layout, through, holder, &keys, ids).await?;
+            }
+            Key::Integer => {
+                let Some(keys) = draft.keys::<i32>(field) else { continue };
+                statements::link(connection, layout, through, holder, &keys, ids).await?;
+            }
+        }
+        linked = true;
+    }
+    Ok(linked)
 }
 
 async fn reload<R: Resource>(request: &mut Request<'_>, pk: R::Key) -> Result<R, ApiError> {
@@ -230,12 +247,12 @@ async fn conclude<R: Resource>(
     let change = if mode == Mode::Create { Change::Created } else { Change::Updated };
     context.wrote(connection, change, &row).await?;
     R::attach_written(context, connection, draft, &mut row).await?;
-    request.after_commit.push(logged::<R>(context, change));
+    request.after_commit.push(logged(context, R::DECLARATION, change));
     Ok(row)
 }
 
 /// The log line of a write that is committed; it names no object, since an invitation's key is a secret.
-fn logged<R: Resource>(context: Context<'_>, change: Change) -> impl FnOnce() + Send + 'static {
-    let (user, model) = (context.caller.id, R::DECLARATION.model.label());
+fn logged(context: Context<'_>, declared: &Declaration, change: Change) -> impl FnOnce() + Send + 'static {
+    let (user, model) = (context.caller.id, declared.model.label());
     move || tracing::debug!(user, model, change = change.action(), "committed")
 }

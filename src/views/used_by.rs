@@ -1,6 +1,7 @@
 //! What uses an object: the rows of a `used_by/` answer.
 
 use drf::action::{Component, Method, Route, Success};
+use drf::intake::KeyValue;
 use drf::openapi::reference;
 use drf::permission::{Model, Permission};
 use serde::Serialize;
@@ -9,7 +10,7 @@ use sqlx::PgConnection;
 
 use super::action::Request;
 use super::{Answer, Context, Resource};
-use crate::db::{PrimaryKey, Sql};
+use crate::db::Sql;
 use crate::error::ApiError;
 
 /// One object that uses another, and what its deletion would do to it.
@@ -91,7 +92,7 @@ pub(super) const DECLARED: drf::Action = drf::Action::extra(
 .answers(Success::Many(&COMPONENT));
 
 pub(super) async fn answer<R: Resource>(request: Request<'_>, row: R) -> Result<Answer, ApiError> {
-    Answer::ok(&find(request.context, request.connection, R::USED_BY, row.pk()).await?)
+    Answer::ok(&find(request.context, request.connection, R::USED_BY, row.pk().into()).await?)
 }
 
 /// What uses an object, as far as the caller may view it.
@@ -99,7 +100,7 @@ async fn find(
     context: Context<'_>,
     connection: &mut PgConnection,
     relations: &[Relation],
-    pk: impl PrimaryKey,
+    pk: KeyValue,
 ) -> Result<Vec<UsedBy>, ApiError> {
     let layout = &context.app.database.layout;
     let mut all = Vec::new();
@@ -111,7 +112,7 @@ async fn find(
         let mut query = Sql::new("SELECT ");
         query.push(format_args!("({})::text, {} FROM ", relation.key, relation.name));
         query.push(layout.sql(relation.from)).push(" WHERE ").push(before);
-        query.bind(pk).push(after);
+        query.bind_key(pk).push(after);
         let rows: Vec<(String, String)> = query.build_query_as().fetch_all(&mut *connection).await?;
         let model = Model { app_label: relation.app, name: relation.model, model: relation.model };
         let keys = rows.iter().map(|(pk, _)| pk.clone()).collect();

@@ -6,14 +6,14 @@ use drf::Body;
 use drf::declaration::Declaration;
 use drf::errors::FieldErrors;
 use drf::field::{FieldKind, Fields, Place};
-use drf::intake::{self, Dialect, Draft, Mode};
+use drf::intake::{self, Dialect, Draft, KeyValue, Mode};
 use drf::messages;
 use sqlx::PgConnection;
 use uuid::Uuid;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use super::{Check, Context, Preparation, Resource};
-use crate::db::statements::{self, Fact, LookedUp};
+use crate::db::statements::{self, Fact, LookedUp, Wanted};
 use crate::error::ApiError;
 
 /// A body that may be written.
@@ -56,30 +56,11 @@ pub(super) async fn validate<R: Resource>(
     mode: Mode,
     row: Option<&R>,
 ) -> Result<Valid<R>, ApiError> {
-    let fields = R::DECLARATION.fields;
     let (mut draft, input, mut errors) = examine::<R>(body, mode, context.app.dialect())?;
-    let found = {
-        let probes: Vec<_> = statements::probes(R::DECLARATION, &draft)
-            .into_iter()
-            .filter(|probe| !errors.has(probe.field))
-            .collect();
-        let pk = row.map(Resource::pk);
-        let layout = &context.app.database.layout;
-        let nameable = |target: &_| context.nameable(target);
-        // Nothing is locked for what can't be written.
-        let wanted = if errors.is_empty() { R::wanted(&input) } else { None };
-        let LookedUp { wrong, found } =
-            statements::look_up(connection, R::DECLARATION, layout, &probes, pk, wanted, nameable).await?;
-        for (probe, wrong) in probes.iter().zip(wrong) {
-            let Some(index) = wrong else { continue };
-            let sentence = match &probe.fact {
-                Fact::Exist(_, keys) => messages::invalid_pk(&keys[index].spelling),
-                Fact::Unique(field, _) => field.unique.unwrap_or_default().to_owned(),
-            };
-            errors.add(probe.field, sentence);
-        }
-        found
-    };
+    let pk = row.map(|row| row.pk().into());
+    // Nothing is locked for what can't be written.
+    let wanted = if errors.is_empty() { R::wanted(&input) } else { None };
+    let found = look_up(context, connection, R::DECLARATION, &draft, pk, wanted, &mut errors).await?;
     let mut preparation =
         Preparation { context, connection: &mut *connection, mode, row, draft: &mut draft, errors: &errors };
     R::prepare(&mut preparation, &input).await?;
@@ -88,8 +69,36 @@ pub(super) async fn validate<R: Resource>(
     if errors.is_empty() {
         Ok(Valid { draft, input, found })
     } else {
-        Err(ApiError::Validation(errors.into_body(fields)))
+        Err(ApiError::Validation(errors.into_body(R::DECLARATION.fields)))
     }
+}
+
+/// What the database says of a body for the row `pk`, or a new one: the keys that it names aren't there, or its unique texts
+/// are taken. Gives the rows of the wanted that there are.
+async fn look_up(
+    context: Context<'_>,
+    connection: &mut PgConnection,
+    declared: &'static Declaration,
+    draft: &Draft,
+    pk: Option<KeyValue>,
+    wanted: Option<Wanted<'_>>,
+    errors: &mut FieldErrors,
+) -> Result<HashMap<String, Uuid>, ApiError> {
+    let mut probes = statements::probes(declared, draft);
+    probes.retain(|probe| !errors.has(probe.field));
+    let layout = &context.app.database.layout;
+    let nameable = |target: &_| context.nameable(target);
+    let LookedUp { wrong, found } =
+        statements::look_up(connection, declared, layout, &probes, pk, wanted, nameable).await?;
+    for (probe, wrong) in probes.iter().zip(wrong) {
+        let Some(index) = wrong else { continue };
+        let sentence = match &probe.fact {
+            Fact::Exist(_, keys) => messages::invalid_pk(&keys[index].spelling),
+            Fact::Unique(field, _) => field.unique.unwrap_or_default().to_owned(),
+        };
+        errors.add(probe.field, sentence);
+    }
+    Ok(found)
 }
 
 /// Add what `validator` found. Only our own sentences are taken over: its parameters hold the offending values.

@@ -136,8 +136,7 @@ struct Of<R>(PhantomData<fn() -> R>);
 
 impl<R: Resource> Of<R> {
     fn action(declared: &drf::Action) -> Option<&'static Action<R>> {
-        let is_it =
-            |own: &drf::Action| own.method == declared.method && own.route == declared.route;
+        let is_it = |own: &drf::Action| own.method == declared.method && own.route == declared.route;
         R::actions().find(|action| is_it(&action.declared))
     }
 }
