@@ -11,6 +11,7 @@ mod invitation;
 mod mail;
 mod man;
 mod role;
+mod runtime;
 mod serve;
 mod service_manager;
 mod stdout;
@@ -40,7 +41,7 @@ use crate::telemetry;
 /// authentik's stages REST API as one small server. Settings come from the environment; the README lists them.
 #[derive(Parser)]
 #[command(version)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -123,12 +124,30 @@ enum Command {
     Role(Role),
 }
 
+/// The program: what its arguments say is done, and what went wrong told.
+///
+/// It is whole in here, runtime included: futures that the binary polled itself would be compiled into it once more.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The main thread's stack is the system's, so the work is done on one of the runtime's.
+    let done = runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(async { tokio::spawn(cli.run()).await? }));
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("ak-stages: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 impl Cli {
     /// Do what the command line says.
     ///
     /// # Errors
     /// Whatever went wrong, in a sentence for the person who typed it.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Openapi => print(&document::yaml()?)?,
             Command::Contract { file, json } => return contract::run(&file, json),
