@@ -1,6 +1,8 @@
 //! [`Memory`]: callers, counts and whole answers that were read before, each with the [`Proof`] that says whether they
 //! still hold. What is found here is exactly what the database would say now, or it isn't used.
 
+mod under_way;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +12,11 @@ use chrono::{DateTime, Utc};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use self::under_way::UnderWay;
 use crate::auth::Caller;
 use crate::db::Proof;
+
+pub use self::under_way::{Finding, Turn};
 
 /// Callers and counts to be remembered.
 const FACTS: usize = 4096;
@@ -68,6 +73,7 @@ pub struct Memory {
     callers: Cache<(String, String), Proved<Arc<Caller>>>,
     counts: Cache<String, Proved<i64>>,
     answers: Option<Cache<AnswerKey, Proved<Body>, Weight>>,
+    under_way: UnderWay<AnswerKey>,
     latest: Mutex<Option<Proof>>,
     quiet: AtomicBool,
 }
@@ -82,6 +88,7 @@ impl Memory {
             callers: Cache::new(FACTS),
             counts: Cache::new(FACTS),
             answers,
+            under_way: UnderWay::default(),
             latest: Mutex::default(),
             quiet,
         }
@@ -146,6 +153,12 @@ impl Memory {
     pub fn answer(&self, key: &AnswerKey, now: DateTime<Utc>) -> Option<Proved<Body>> {
         let known = self.answers.as_ref()?.get(key)?;
         (known.fact.caller.is_valid(now) && self.may_hold(&known.proof)).then_some(known)
+    }
+
+    /// Whose turn it is to find an answer that isn't remembered. Nobody waits where the database is written to so often that
+    /// what others find would be of no use: see [`Self::is_quiet`].
+    pub fn turn(&self, key: &AnswerKey) -> Option<Turn<'_, AnswerKey>> {
+        self.is_quiet().then(|| self.under_way.turn(key))
     }
 
     /// Remember an answer.

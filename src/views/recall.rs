@@ -15,7 +15,7 @@ use crate::auth::Caller;
 use crate::db::Proof;
 use crate::db::proof::{Seen, Server};
 use crate::error::ApiError;
-use crate::memory::{AnswerKey, Body, Memory, Proved};
+use crate::memory::{AnswerKey, Body, Finding, Memory, Proved, Turn};
 use crate::telemetry;
 
 /// The whole answer to a read.
@@ -29,8 +29,29 @@ impl Whole {
         Some(Self(AnswerKey { bearer: bearer.to_owned(), host, target }))
     }
 
-    /// The answer, if it is remembered and still holds.
-    pub(super) async fn recall(&self, call: &Call) -> Option<Answer> {
+    /// The answer, if it is remembered and still holds; or if another request is finding it now, and that holds in the end.
+    /// Else what keeps others from finding it too, for as long as it is kept.
+    ///
+    /// It is waited for once: whoever finds nothing then does the work, whoever else may do it as well.
+    pub(super) async fn recall<'m>(
+        &self,
+        memory: &'m Memory,
+        call: &Call,
+    ) -> Result<Answer, Option<Finding<'m, AnswerKey>>> {
+        if let Some(answer) = self.remembered(call).await {
+            return Ok(answer);
+        }
+        match memory.turn(&self.0) {
+            Some(Turn::Theirs(over)) => {
+                over.wait().await;
+                self.remembered(call).await.ok_or(None)
+            }
+            Some(Turn::Ours(finding)) => Err(Some(finding)),
+            None => Err(None),
+        }
+    }
+
+    async fn remembered(&self, call: &Call) -> Option<Answer> {
         let memory = &call.app.memory;
         let known = memory.answer(&self.0, call.app.clock.now())?;
         let now = call.app.database.requests.proof().await?;

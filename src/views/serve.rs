@@ -158,11 +158,14 @@ async fn answered(
         asked.path.view_set.before(&app, action).await;
     }
     let whole = if asked.is_whole() { Whole::of(call) } else { None };
-    if let Some(whole) = &whole
-        && let Some(answer) = whole.recall(call).await
-    {
-        return Ok((None, answer));
-    }
+    // Kept until the answer is found, and remembered.
+    let _finding = match &whole {
+        None => None,
+        Some(whole) => match whole.recall(&app.memory, call).await {
+            Ok(answer) => return Ok((None, answer)),
+            Err(finding) => finding,
+        },
+    };
     let mut transaction = Transaction::begin(&app.database, asked.begins(call), anew).await?;
     let answer = match transaction.server() {
         Some(server) if asked.effect() == Effect::Reads => {

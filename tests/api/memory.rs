@@ -77,6 +77,25 @@ async fn reads_at_once_share_the_proof() {
 }
 
 #[tokio::test]
+async fn what_reads_at_once_find_is_found_once() {
+    let app = TestApp::new().await;
+    let path = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
+    let statements = Statements::watch();
+    for _ in 0..200 {
+        warm(&app.admin(), &path).await;
+        execute(&app.pool, "UPDATE authentik_flows_stage SET name = name").await;
+        statements.take();
+        for read in at_once(&app, &path, 32) {
+            read.await.unwrap().status(200);
+        }
+        if statements.take().iter().filter(|text| text.starts_with("SELECT t.stage_ptr_id")).count() == 1 {
+            return;
+        }
+    }
+    panic!("32 reads at once never did with one look-up");
+}
+
+#[tokio::test]
 async fn whoever_leaves_takes_nobody_along() {
     let app = TestApp::new().await;
     let path = format!("{EMAIL}{}/", app.admin().create(EMAIL, "a stage").await);
