@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::app::App;
+use crate::db::replicas::LeftOut;
 use crate::telemetry::metrics::{Database, Metrics, Replica, UPKEEP};
 
 /// Where they are: below the first as authentik's server has them, below the second as its metrics listener does.
@@ -83,6 +84,7 @@ async fn database(app: &App) -> Database {
     let replicas = replicas.into_iter().map(|of| Replica {
         name: of.name,
         lag: of.lag.ok(),
+        left_out: LeftOut::ALL.map(|reason| (reason.name(), of.lag == Err(reason))).into(),
         reads: of.reads,
         failures: of.failures,
     });

@@ -32,6 +32,7 @@ const POOL_WAITS: &str = "ak_stages_pool_waits_total";
 const DATABASE_UP: &str = "ak_stages_database_up";
 const LAG: &str = "ak_stages_database_replication_lag_seconds";
 const REPLICA_IN_USE: &str = "ak_stages_replica_in_use";
+const REPLICA_LEFT_OUT: &str = "ak_stages_replica_left_out";
 const REPLICA_LAG: &str = "ak_stages_replica_lag_seconds";
 const REPLICA_FAILURES: &str = "ak_stages_replica_failures_total";
 const READS: &str = "ak_stages_reads_total";
@@ -152,6 +153,8 @@ pub struct Replica {
     pub name: String,
     /// How far behind it is at most; `None` while it isn't used.
     pub lag: Option<Duration>,
+    /// Each reason for which one isn't used, by its name, and whether it is this one's.
+    pub left_out: Vec<(&'static str, bool)>,
     /// Reads that it served.
     pub reads: u64,
     /// Reads that it was to serve and couldn't.
@@ -228,7 +231,11 @@ impl Metrics {
 }
 
 fn show_replicas(database: &Database) {
-    for Replica { name, lag, reads, failures } in &database.replicas {
+    for Replica { name, lag, left_out, reads, failures } in &database.replicas {
+        for (reason, is_it) in left_out {
+            gauge!(REPLICA_LEFT_OUT, "replica" => name.clone(), "reason" => *reason)
+                .set(f64::from(u8::from(*is_it)));
+        }
         gauge!(REPLICA_IN_USE, "replica" => name.clone()).set(f64::from(u8::from(lag.is_some())));
         gauge!(REPLICA_LAG, "replica" => name.clone()).set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
         counter!(REPLICA_FAILURES, "replica" => name.clone()).absolute(*failures);
@@ -261,6 +268,7 @@ fn describe() {
     describe_gauge!(DATABASE_UP, "1 while the database answers.");
     describe_gauge!(LAG, Unit::Seconds, "How far a standby is behind; 0 where there is none.");
     describe_gauge!(REPLICA_IN_USE, "1 while reads go to this standby.");
+    describe_gauge!(REPLICA_LEFT_OUT, "1 while reads do not go to this standby for this reason.");
     describe_gauge!(
         REPLICA_LAG,
         Unit::Seconds,

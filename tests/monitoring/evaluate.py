@@ -23,6 +23,8 @@ MONITORING = Path(__file__).resolve().parents[2] / "docs" / "monitoring"
 PATIENCE = 60
 # What Grafana would put in the place of its variables.
 VARIABLES = {"$job": "ak-stages", "$instance": ".*", "$__rate_interval": "10s"}
+# What is shown of standbys alone, and the server has none. tests/replicas has some, and alerts.test.yml makes them up.
+OF_STANDBYS = re.compile(r"ak_stages_(replica|reads)_")
 
 
 def free_port() -> int:
@@ -125,7 +127,7 @@ def judge(prometheus: Prometheus) -> list[str]:
         time.sleep(1)
     queries, wrong = expressions(), []
     for name, query in queries.items():
-        if not prometheus.query(query):
+        if not prometheus.query(query) and not OF_STANDBYS.search(query):
             wrong.append(f"{name}: nothing comes of {query}")
     rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
     for rule in rules:
@@ -134,7 +136,7 @@ def judge(prometheus: Prometheus) -> list[str]:
         elif rule["alerts"]:
             wrong.append(f"{rule['name']}: an alert about a server that is well")
     for name in sorted({name for rule in rules for name in re.findall(r"\b(?:ak_stages|process)_\w+", rule["query"])}):
-        if not prometheus.query(name):
+        if not prometheus.query(name) and not OF_STANDBYS.match(name):
             wrong.append(f"an alert reads {name}, which the server doesn't show")
     print(f"{len(queries)} queries and {len(rules)} alerts evaluated, {len(wrong)} wrong")
     return wrong

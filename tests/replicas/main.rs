@@ -82,12 +82,12 @@ impl Fault {
                     }
                 };
                 all(Signal::STOP);
-                site.is_in_use(standby, false);
+                site.is_left_out(standby, "gone");
                 all(Signal::CONT);
             }
             Self::TooLate => {
                 standby.set(LONG_DELAY);
-                site.is_in_use(standby, false);
+                site.is_left_out(standby, "behind");
                 standby.set(DELAY);
             }
         }

@@ -47,10 +47,16 @@ impl Site {
 
     /// A metric's value, with its labels as they are printed.
     pub fn metric(&self, name: &str) -> f64 {
+        self.metrics_of(name).find(|(rest, _)| rest.is_empty()).map_or(0.0, |(_, value)| value)
+    }
+
+    /// The values of all metrics that begin so, by how they go on.
+    fn metrics_of(&self, begin: &str) -> impl Iterator<Item = (String, f64)> {
         let asked = process::ask(self.metrics, "GET", "/-/metrics/", "", "");
         let (_, _, body) = asked.and_then(process::answer).unwrap();
-        let value = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
+        let lines = body.lines().filter_map(|line| line.strip_prefix(begin)?.split_once(' '));
+        let values = lines.map(|(rest, value)| (rest.to_owned(), value.parse().unwrap()));
+        values.collect::<Vec<_>>().into_iter()
     }
 
     /// How many reads this one served, or `primary`.
@@ -68,6 +74,18 @@ impl Site {
             std::thread::sleep(Duration::from_millis(20));
         }
         began.elapsed()
+    }
+
+    /// Wait until this one isn't read from, for this reason as metrics have it and for no other.
+    pub fn is_left_out(&self, replica: &Node, reason: &str) {
+        self.is_in_use(replica, false);
+        let metric = format!("ak_stages_replica_left_out{{replica=\"{}\",reason=", replica.address());
+        let began = Instant::now();
+        let reasons = || self.metrics_of(&metric).filter(|(_, value)| *value > 0.5).map(|(label, _)| label);
+        while reasons().collect::<Vec<_>>() != [format!("\"{reason}\"}}")] {
+            assert!(began.elapsed() < PATIENCE, "{metric} is not {reason}: {}", self.server.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// A token of its own for a client.

@@ -59,6 +59,24 @@ pub enum LeftOut {
     NoPrimary,
 }
 
+impl LeftOut {
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::Unasked, Self::Gone, Self::NoStandby, Self::Elsewhere, Self::Behind, Self::NoPrimary];
+
+    /// As metrics have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unasked => "unasked",
+            Self::Gone => "gone",
+            Self::NoStandby => "no_standby",
+            Self::Elsewhere => "elsewhere",
+            Self::Behind => "behind",
+            Self::NoPrimary => "no_primary",
+        }
+    }
+}
+
 impl fmt::Display for LeftOut {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
