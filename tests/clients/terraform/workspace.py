@@ -23,7 +23,7 @@ class Workspace:
         self.folder = folder
         shutil.copytree(SAMPLE, folder, ignore=shutil.ignore_patterns("*.tfstate*", ".terraform*"))
         configuration = folder / "cli.tfrc"
-        configuration.write_text(CLI_CONFIGURATION % os.environ["TERRAFORM_MIRROR"])
+        configuration.write_text(CLI_CONFIGURATION % Path(os.environ["TERRAFORM_MIRROR"]).resolve())
         self.environment = os.environ | {
             "AUTHENTIK_URL": os.environ["BASE"],
             "AUTHENTIK_TOKEN": os.environ["TOKEN"],
