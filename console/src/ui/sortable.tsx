@@ -10,6 +10,9 @@ interface SortableProps<T> {
     nameOf: (item: T) => string;
     /** What stands beside the handle. */
     children: (item: T) => ComponentChildren;
+    /** Whether one may put it in order. */
+    movable: boolean;
+    /** Not now: it is being written. */
     disabled: boolean;
     onMove: (from: number, to: number) => void;
 }
@@ -20,7 +23,8 @@ interface Drag {
     to: number;
 }
 
-export function Sortable<T>({ label, items, keyOf, nameOf, children, disabled, onMove }: SortableProps<T>) {
+export function Sortable<T>(props: SortableProps<T>) {
+    const { label, items, keyOf, nameOf, children, movable, disabled, onMove } = props;
     const list = useRef<HTMLOListElement>(null);
     const [drag, setDrag] = useDrag(list, ({ key, to }) => {
         const from = items.findIndex((item) => keyOf(item) === key);
@@ -51,20 +55,22 @@ export function Sortable<T>({ label, items, keyOf, nameOf, children, disabled, o
             <ol ref={list} class="sortable" aria-label={label}>
                 {shown.map((item, place) => (
                     <li key={keyOf(item)} data-key={keyOf(item)} class={drag?.key === keyOf(item) ? "dragged" : ""}>
-                        <button
-                            type="button"
-                            class="handle"
-                            aria-label={`Move ${nameOf(item)}, ${place + 1} of ${items.length}, with the arrow keys`}
-                            aria-disabled={disabled}
-                            onKeyDown={(event) => step(event, place)}
-                            onPointerDown={(event) => {
-                                if (disabled || event.button !== 0) return;
-                                focused.current = "";
-                                setDrag({ key: keyOf(item), to: place });
-                            }}
-                        >
-                            <span aria-hidden="true">⠿</span>
-                        </button>
+                        {movable && (
+                            <button
+                                type="button"
+                                class="handle"
+                                aria-label={`Move ${nameOf(item)}, ${place + 1} of ${items.length}, with the arrow keys`}
+                                aria-disabled={disabled}
+                                onKeyDown={(event) => step(event, place)}
+                                onPointerDown={(event) => {
+                                    if (disabled || event.button !== 0) return;
+                                    focused.current = "";
+                                    setDrag({ key: keyOf(item), to: place });
+                                }}
+                            >
+                                <span aria-hidden="true">⠿</span>
+                            </button>
+                        )}
                         {children(item)}
                     </li>
                 ))}
