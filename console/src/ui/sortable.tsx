@@ -3,6 +3,10 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
+/** How near to an edge of the screen the page goes on, in pixels, and how fast, in pixels a millisecond. */
+const EDGE = 90;
+const SPEED = 0.5;
+
 interface SortableProps<T> {
     label: string;
     items: T[];
@@ -92,9 +96,22 @@ function useDrag(list: { current: HTMLElement | null }, onDrop: (drag: Drag) => 
         if (!dragging) return;
         const listening = new AbortController();
         const { signal } = listening;
+        let at: number | null = null;
+        const place = (y: number) => setDrag((drag) => drag && { ...drag, to: placeAt(list.current, y) });
         const follow = (event: PointerEvent) => {
-            setDrag((drag) => drag && { ...drag, to: placeAt(list.current, event.clientY) });
+            at = event.clientY;
+            place(at);
         };
+        let last = performance.now();
+        let frame = requestAnimationFrame(function goOn(now) {
+            frame = requestAnimationFrame(goOn);
+            const way = at === null ? 0 : wayOn(list.current, at);
+            if (at !== null && way !== 0) {
+                scrollBy({ top: way * SPEED * (now - last), behavior: "instant" });
+                place(at);
+            }
+            last = now;
+        });
         const drop = () => {
             const { drag, onDrop } = latest.current;
             setDrag(null);
@@ -103,9 +120,19 @@ function useDrag(list: { current: HTMLElement | null }, onDrop: (drag: Drag) => 
         addEventListener("pointermove", follow, { signal });
         addEventListener("pointerup", drop, { signal });
         addEventListener("pointercancel", () => setDrag(null), { signal });
-        return () => listening.abort();
+        return () => {
+            listening.abort();
+            cancelAnimationFrame(frame);
+        };
     }, [dragging]);
     return [drag, setDrag] as const;
+}
+
+/** Where the page goes on to, up or down: one is at that edge of the screen, and the list goes on beyond it. */
+function wayOn(list: HTMLElement | null, y: number): -1 | 0 | 1 {
+    const { top = 0, bottom = 0 } = list?.getBoundingClientRect() ?? {};
+    if (y < EDGE && top < EDGE) return -1;
+    return y > innerHeight - EDGE && bottom > innerHeight - EDGE ? 1 : 0;
 }
 
 /** The items with the dragged one where it would be put. */
