@@ -86,7 +86,7 @@ function Bindings({ flow, onChanged }: { flow: Flowing; onChanged: () => void })
         loaded.reload();
     };
     useEffect(() => setAhead(null), [loaded.data]);
-    const removed = () => {
+    const changed = () => {
         setRemoving(null);
         loaded.reload();
         onChanged();
@@ -107,15 +107,7 @@ function Bindings({ flow, onChanged }: { flow: Flowing; onChanged: () => void })
             >
                 {(binding) => <Bound binding={binding} {...(mayChange && { onRemove: () => setRemoving(binding) })} />}
             </Sortable>
-            {mayAdd && (
-                <Add
-                    flow={flow}
-                    onAdded={() => {
-                        loaded.reload();
-                        onChanged();
-                    }}
-                />
-            )}
+            {mayAdd && <Add flow={flow} onAdded={changed} />}
             {removing && (
                 <Delete
                     path={`${BINDINGS}${removing.pk}/`}
@@ -124,7 +116,7 @@ function Bindings({ flow, onChanged }: { flow: Flowing; onChanged: () => void })
                     done="removed"
                     seen={removing}
                     onClose={() => setRemoving(null)}
-                    onDeleted={removed}
+                    onDeleted={changed}
                 />
             )}
         </section>

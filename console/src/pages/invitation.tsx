@@ -20,6 +20,9 @@ import { ObjectFacts } from "./object-facts";
 
 const BACK = { path: "/invitations", label: "Invitations" };
 
+/** What is done in a dialog. */
+type Action = "mail" | "extend" | "revoke";
+
 export function Invitation({ pk }: { pk: string }) {
     const path = `${INVITATIONS}${pk}/`;
     const loaded = useLoad(path, (signal) => api.get<Invited>(path, { query: EXTENDED, signal }));
@@ -28,7 +31,7 @@ export function Invitation({ pk }: { pk: string }) {
         return invited ? declaredInvitation(path, signal, invited) : null;
     });
     const mayMail = useMayMake(INVITATIONS);
-    const [open, setOpen] = useState<"mail" | "extend" | "revoke" | null>(null);
+    const [open, setOpen] = useState<Action | null>(null);
     const [turn, setTurn] = useState(0);
     useTitle(invited?.name ?? "Invitation");
     const changed = () => {
@@ -43,21 +46,9 @@ export function Invitation({ pk }: { pk: string }) {
     return (
         <>
             <Head title={invitation.name} back={BACK}>
-                {mayMail && (
-                    <button type="button" disabled={!invitation.flow} onClick={() => setOpen("mail")}>
-                        Mail
-                    </button>
-                )}
-                {declared.data && (
-                    <>
-                        <button type="button" onClick={() => setOpen("extend")}>
-                            Extend
-                        </button>
-                        <button type="button" class="danger" onClick={() => setOpen("revoke")}>
-                            Revoke
-                        </button>
-                    </>
-                )}
+                {mayMail && <Open what="mail" label="Mail" disabled={!invitation.flow} onOpen={setOpen} />}
+                {declared.data && <Open what="extend" label="Extend" onOpen={setOpen} />}
+                {declared.data && <Open what="revoke" label="Revoke" dangerous onOpen={setOpen} />}
             </Head>
             <div class="columns">
                 <div>
@@ -83,6 +74,23 @@ export function Invitation({ pk }: { pk: string }) {
                 />
             )}
         </>
+    );
+}
+
+interface OpenProps {
+    what: Action;
+    label: string;
+    disabled?: boolean;
+    dangerous?: boolean;
+    onOpen: (what: Action) => void;
+}
+
+/** A button that opens a dialog. */
+function Open({ what, label, disabled = false, dangerous = false, onOpen }: OpenProps) {
+    return (
+        <button type="button" class={dangerous ? "danger" : ""} disabled={disabled} onClick={() => onOpen(what)}>
+            {label}
+        </button>
     );
 }
 
