@@ -8,6 +8,7 @@ import type { Me } from "./api/types";
 import { useLoad } from "./hooks";
 import { PAGES, pageOf } from "./pages";
 import { SignIn } from "./pages/sign-in";
+import { Superuser } from "./rights";
 import { href, useRoute } from "./router";
 import { forgetToken, useToken } from "./session";
 import { Failure } from "./ui/parts";
@@ -27,7 +28,14 @@ export function App() {
 /** The pages, once the server has said whose the token is. */
 function Session({ isOpen }: { isOpen: boolean }) {
     const me = useLoad(isOpen ? "me" : null, async (signal) => (await api.get<Me>("/core/users/me/", { signal })).data);
-    if (me.data) return <Frame username={me.data.user.username} />;
+    if (me.data) {
+        const { username, is_superuser } = me.data.user;
+        return (
+            <Superuser.Provider value={is_superuser}>
+                <Frame username={username} />
+            </Superuser.Provider>
+        );
+    }
     return (
         <SignIn checking={isOpen && me.loading}>
             {me.error ? <Failure error={me.error} onRetry={me.reload} /> : null}

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 import connection
+import console
 import contract
 import deletion
 import interface
@@ -59,6 +60,7 @@ SECTIONS = [
     routing.forwarded,
     routing.proxies,
     interface.sequences,
+    console.walk,
 ]
 
 

@@ -51,12 +51,13 @@ const NOT_SIGNED_IN = ["Token invalid/expired", "Authentication credentials were
 
 /** On authentik's database there may be no table for keys: then the server refuses whoever sends one, and does nothing. */
 const NO_KEYS = 501;
+let keepsKeys = true;
 
 async function call<T>(method: string, path: string, options: Options = {}): Promise<Answer<T>> {
     const headers = new Headers({ Accept: "application/json", Authorization: `Bearer ${token() ?? ""}` });
     if (options.body !== undefined) headers.set("Content-Type", "application/json");
     if (options.ifMatch) headers.set("If-Match", options.ifMatch);
-    if (options.idempotencyKey) headers.set("Idempotency-Key", options.idempotencyKey);
+    if (options.idempotencyKey && keepsKeys) headers.set("Idempotency-Key", options.idempotencyKey);
     const response = await send(address(path, options), {
         method,
         headers,
@@ -64,9 +65,11 @@ async function call<T>(method: string, path: string, options: Options = {}): Pro
         signal: options.signal ?? null,
         cache: "no-store",
     });
-    if (response.status === NO_KEYS && options.idempotencyKey) {
+    if (response.status === NO_KEYS && headers.has("Idempotency-Key")) {
         const { idempotencyKey: _, ...without } = options;
-        return call(method, path, without);
+        const answer = await call<T>(method, path, without);
+        keepsKeys = false;
+        return answer;
     }
     const data = await read(response);
     if (!response.ok) throw refused(response.status, data as Errors);

@@ -1,18 +1,18 @@
 // The order of the stages in a flow: numbers of their bindings, which needn't be consecutive.
 
-import { api } from "../api/client";
+import { Refusal, api } from "../api/client";
 import type { Binding, Page } from "../api/types";
 
-const BINDINGS = "/flows/bindings/";
+export const BINDINGS = "/flows/bindings/";
 /** How far apart they are, so that there is room between two. */
 const STEP = 10;
 
 /** All bindings of a flow, in order. A page has a hundred at most. */
-export async function bindingsOf(flow: string, signal: AbortSignal): Promise<Binding[]> {
+export async function bindingsOf(flow: string, signal?: AbortSignal): Promise<Binding[]> {
     const found: Binding[] = [];
     for (let page = 1; ; page++) {
         const query = { target: flow, ordering: "order", page_size: 100, page };
-        const { data } = await api.get<Page<Binding>>(BINDINGS, { query, signal });
+        const { data } = await api.get<Page<Binding>>(BINDINGS, { query, ...(signal && { signal }) });
         found.push(...data.results);
         if (page >= data.pagination.total_pages) return found;
     }
@@ -26,10 +26,15 @@ export async function append(flow: string, stage: string): Promise<void> {
     await api.post(BINDINGS, { target: flow, stage, order: last ? last.order + STEP : 0 });
 }
 
-/** Move the binding at `from` to the place `to`: by one write where there is room, else all are numbered anew. */
+/**
+ * Move the binding at `from` to the place `to`: by one write where there is room, else all are numbered anew. Nothing is
+ * moved where the order isn't the one that was seen.
+ */
 export async function move(bindings: Binding[], from: number, to: number): Promise<void> {
     const moved = bindings[from];
     if (!moved || from === to) return;
+    const now = await bindingsOf(moved.target);
+    if (now.map(placed).join() !== bindings.map(placed).join()) throw new Error(REORDERED);
     const rest = bindings.filter((binding) => binding !== moved);
     const order = between(rest[to - 1]?.order, rest[to]?.order);
     if (order !== null) return write(moved, order);
@@ -46,10 +51,20 @@ function between(before: number | undefined, after: number | undefined): number 
     return order < after && order > (before ?? -1) ? order : null;
 }
 
-/** Nobody else's order is overwritten unseen. */
+const REORDERED = "Somebody else has changed the stages or their order meanwhile. This is what it is now.";
+
+function placed({ pk, order }: Binding): string {
+    return `${pk} ${order}`;
+}
+
 async function write(binding: Binding, order: number): Promise<void> {
     const path = `${BINDINGS}${binding.pk}/`;
-    const seen = await api.get<Binding>(path);
-    if (seen.data.order !== binding.order) throw new Error("Somebody else has reordered it meanwhile.");
-    await api.patch(path, { order }, { ifMatch: seen.etag });
+    try {
+        const now = await api.get<Binding>(path);
+        if (now.data.order !== binding.order) throw new Error(REORDERED);
+        await api.patch(path, { order }, { ifMatch: now.etag });
+    } catch (error) {
+        const other = error instanceof Refusal && [404, 412].includes(error.status);
+        throw other ? new Error(REORDERED) : error;
+    }
 }

@@ -52,6 +52,11 @@ export async function mayMake(path: string, signal: AbortSignal): Promise<boolea
     return (await writable(path, "POST", signal)) !== null;
 }
 
+/** Whether one may change the object there. */
+export async function mayChange(path: string, signal: AbortSignal): Promise<boolean> {
+    return (await writable(path, "PUT", signal)) !== null;
+}
+
 async function writable(path: string, method: "POST" | "PUT", signal: AbortSignal): Promise<Declared["fields"] | null> {
     const { data } = await api.describe<Metadata>(path, { signal });
     const fields = data.actions?.[method];

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 
 import { api } from "../api/client";
-import { fromLocalInput, toLocalInput } from "../format";
+import { fromLocalInput, toLocalInput, words } from "../format";
 import { useLoad, useOwnId } from "../hooks";
 import { Picker, type Source } from "../ui/picker";
 import type { FieldDeclaration } from "./declaration";
@@ -38,8 +38,10 @@ const SPELLED: [RegExp, string][] = [
     [/\bssl\b/i, "SSL"],
 ];
 
-export function label(declared: FieldDeclaration): string {
-    return SPELLED.reduce((text, [word, spelled]) => text.replace(word, spelled), declared.label);
+/** The API's label of a field, or one made of its name. */
+export function label(of: FieldDeclaration | string): string {
+    const text = typeof of === "string" ? words(of) : of.label;
+    return SPELLED.reduce((text, [word, spelled]) => text.replace(word, spelled), text);
 }
 
 export function Field(props: FieldProps) {

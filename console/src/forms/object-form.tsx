@@ -4,7 +4,7 @@
 import { useRef, useState } from "preact/hooks";
 
 import { type Answer, type Query, Refusal, api, newKey } from "../api/client";
-import { value as shown } from "../format";
+import { Differences, differences } from "../ui/changes";
 import { complain } from "../ui/toasts";
 import { type Declared, type Values, byField } from "./declaration";
 import { Field, type Widget, label } from "./field";
@@ -77,6 +77,8 @@ export function ObjectForm(props: ObjectFormProps) {
                 ),
             );
             requestAnimationFrame(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
+        } else if (object && error instanceof Refusal && error.status === 404) {
+            complain("Somebody else has deleted it meanwhile.");
         } else {
             complain(error);
         }
@@ -142,17 +144,13 @@ interface ConflictProps {
 }
 
 function Conflict({ declared, before, theirs, onTakeTheirs, onKeepMine }: ConflictProps) {
-    const other = declared.fields.filter(([name]) => shown(before[name]) !== shown(theirs[name]));
+    const fields = Object.fromEntries(declared.fields);
+    const others = differences(before, theirs).filter(([name]) => name in fields);
+    const labelOf = (name: string) => (fields[name] ? label(fields[name]) : name);
     return (
         <div class="note warn" role="alert">
             <p>Somebody else has changed this meanwhile. Nothing of yours is saved yet.</p>
-            <ul>
-                {other.map(([name, field]) => (
-                    <li key={name}>
-                        {label(field)}: {shown(before[name])} → <strong>{shown(theirs[name])}</strong>
-                    </li>
-                ))}
-            </ul>
+            <Differences of={others} labelOf={labelOf} />
             <div class="actions">
                 <button type="button" onClick={onTakeTheirs}>
                     Drop mine

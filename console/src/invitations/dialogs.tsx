@@ -1,12 +1,14 @@
 // What is done with an invitation: copy its link, extend it, revoke it. Mail is in mail.tsx.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
-import { api, newKey } from "../api/client";
+import { type Query, Refusal, api, newKey } from "../api/client";
 import type { Invitation } from "../api/types";
 import { count, date, fromLocalInput, toLocalInput } from "../format";
 import { useOwnId } from "../hooks";
+import { Changed, Differences, differences, useCurrent } from "../ui/changes";
 import { Confirm } from "../ui/dialog";
+import { Failure } from "../ui/parts";
 import { complain, tell } from "../ui/toasts";
 import { copy, link, publicUrl } from "./link";
 
@@ -38,30 +40,37 @@ export async function copyLink(invitation: Invitation): Promise<void> {
     }
 }
 
-export function Extend({ invitation, onClose, onDone }: Props) {
-    const from = Math.max(Date.now(), invitation.expires ? new Date(invitation.expires).getTime() : 0);
+/** `query` is what the answer that showed the invitation was asked for. */
+export function Extend({ invitation, query, onClose, onDone }: Props & { query?: Query }) {
+    const path = `${INVITATIONS}${invitation.pk}/`;
+    const current = useCurrent(path, invitation, query);
+    const ends = (current.data?.data ?? invitation).expires;
+    const from = Math.max(Date.now(), ends ? new Date(ends).getTime() : 0);
     const [expires, setExpires] = useState(toLocalInput(new Date(from + 7 * DAY_MS)));
     const id = useOwnId("extend");
-    const extend = async () => {
-        const path = `${INVITATIONS}${invitation.pk}/`;
-        const seen = await api.get<Invitation>(path);
-        if (seen.data.expires !== invitation.expires) {
-            onDone();
-            throw new Error("Somebody else has changed it meanwhile: look again.");
-        }
-        await api.patch(path, { expires: fromLocalInput(expires) }, { ifMatch: seen.etag });
-        tell(`${invitation.name} is good until ${date(fromLocalInput(expires) ?? "")}.`);
+    useEffect(() => {
+        if (!current.gone) return;
+        complain(`${invitation.name} is gone already.`);
         onDone();
-    };
+    }, [current.gone]);
+    const extend = () =>
+        current.write(async (etag) => {
+            const until = fromLocalInput(expires);
+            await api.patch(path, { expires: until }, { query: query ?? {}, ifMatch: etag });
+            tell(`${invitation.name} is good until ${date(until ?? "")}.`);
+            onDone();
+        });
     return (
         <Confirm
             title={`Extend ${invitation.name}`}
             action="Extend"
-            disabled={!expires}
+            disabled={!expires || current.loading || !current.data}
             onConfirm={extend}
             onClose={onClose}
         >
-            <p>It {invitation.expires ? `expires ${date(invitation.expires)}` : "never expires"}.</p>
+            {current.error && !current.gone ? <Failure error={current.error} onRetry={current.reload} /> : null}
+            <Changed seen={invitation} current={current} />
+            <p>It {ends ? `expires ${date(ends)}` : "never expires"}.</p>
             <div class="chips" role="group" aria-label="Extend by">
                 {EXTENSIONS.map(([name, days]) => (
                     <button
@@ -87,26 +96,72 @@ export function Extend({ invitation, onClose, onDone }: Props) {
     );
 }
 
-/** Delete several at once. */
-export function RevokeMany({ pks, onClose, onDone }: { pks: string[]; onClose: () => void; onDone: () => void }) {
+interface RevokeManyProps {
+    invitations: Invitation[];
+    onClose: () => void;
+    onDone: () => void;
+}
+
+/** One that was seen, and what it is now; `null` if it is there no more. */
+type Pair = [seen: Invitation, now: Invitation | null];
+
+/** Delete several at once. That takes no tags of what was seen, so all are looked at right before. */
+export function RevokeMany({ invitations, onClose, onDone }: RevokeManyProps) {
+    const [seen, setSeen] = useState(invitations);
+    const [changed, setChanged] = useState<Pair[]>([]);
     const revoke = async () => {
+        const pairs = await Promise.all(seen.map(async (one): Promise<Pair> => [one, await now(one)]));
+        const others = pairs.filter(([one, now]) => JSON.stringify(one) !== JSON.stringify(now));
+        if (others.length > 0) {
+            setChanged(others);
+            setSeen(pairs.flatMap(([, now]) => now ?? []));
+            return false;
+        }
+        const pks = seen.map(({ pk }) => pk);
         const { data } = await api.post<{ pks: string[] }>(
             `${INVITATIONS}bulk_delete/`,
             { pks },
             { idempotencyKey: newKey() },
         );
         tell(`${count(data.pks.length, "invitation")} revoked.`);
-        onDone();
+        return onDone();
     };
     return (
         <Confirm
-            title={`Revoke ${count(pks.length, "invitation")}?`}
+            title={`Revoke ${count(seen.length, "invitation")}?`}
             action="Revoke"
             dangerous
+            disabled={seen.length === 0}
             onConfirm={revoke}
             onClose={onClose}
         >
+            {changed.length > 0 && <Others pairs={changed} />}
             <p>Their links stop working at once. They can't be brought back.</p>
         </Confirm>
+    );
+}
+
+async function now({ pk }: Invitation): Promise<Invitation | null> {
+    try {
+        return (await api.get<Invitation>(`${INVITATIONS}${pk}/`)).data;
+    } catch (error) {
+        if (error instanceof Refusal && error.status === 404) return null;
+        throw error;
+    }
+}
+
+function Others({ pairs }: { pairs: Pair[] }) {
+    return (
+        <div class="note warn" role="alert">
+            <p>Somebody else has changed some of them meanwhile. Nothing is revoked yet.</p>
+            <ul>
+                {pairs.map(([one, now]) => (
+                    <li key={one.pk}>
+                        {one.name}
+                        {now ? <Differences of={differences(one, now)} /> : ": it is gone"}
+                    </li>
+                ))}
+            </ul>
+        </div>
     );
 }

@@ -39,11 +39,13 @@ export function History({ path, query = {}, turn }: HistoryProps) {
         <section class="card">
             <h2>History</h2>
             {newest.error ? <p class="quiet">{told(newest.error)}</p> : null}
-            <ol class="history">
-                {entries.map((entry) => (
-                    <Entry key={entry.id} entry={entry} />
-                ))}
-            </ol>
+            {entries.length > 0 && (
+                <ol class="history">
+                    {entries.map((entry) => (
+                        <Entry key={entry.id} entry={entry} />
+                    ))}
+                </ol>
+            )}
             {last && entries.length % SHOWN === 0 && (
                 <button type="button" onClick={more}>
                     Show older

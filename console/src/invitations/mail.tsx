@@ -48,7 +48,7 @@ export function Mail({ invitation, onClose, onDone }: MailProps) {
             if (!(error instanceof Refusal) || error.status !== 400) throw error;
             const { of, others } = byField(error.body, FIELDS);
             setErrors(of);
-            if (others.length > 0) complain(error);
+            if (others.length > 0) throw error;
             return false;
         }
         tell(`${count(email_addresses.length, "mail")} will be sent.`);
@@ -102,7 +102,8 @@ function TemplateField({ id, value, errors, onChange }: TemplateProps) {
         <Labelled id={id} label="Template" errors={errors}>
             {(ties) => (
                 <select {...ties} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-                    {(templates.data ?? [{ name: value, description: value }]).map(({ name, description }) => (
+                    {!templates.data?.some(({ name }) => name === value) && <option value={value}>{value}</option>}
+                    {templates.data?.map(({ name, description }) => (
                         <option key={name} value={name}>
                             {description}
                         </option>

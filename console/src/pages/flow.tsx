@@ -2,8 +2,9 @@ import { useEffect, useState } from "preact/hooks";
 
 import { Refusal, api } from "../api/client";
 import type { Binding, Flow as Flowing } from "../api/types";
-import { append, bindingsOf, move } from "../flows/order";
+import { BINDINGS, append, bindingsOf, move } from "../flows/order";
 import { useLoad, useOwnId, useTitle } from "../hooks";
+import { useMayChange, useMayMake } from "../rights";
 import { go, href } from "../router";
 import { Delete } from "../ui/delete";
 import { Failure, Head, Loading } from "../ui/parts";
@@ -11,7 +12,7 @@ import { Picker, STAGES } from "../ui/picker";
 import { Sortable } from "../ui/sortable";
 import { complain, tell } from "../ui/toasts";
 import { NotFound } from "./not-found";
-import { ObjectChange } from "./object-change";
+import { ObjectChange, useDeclared } from "./object-change";
 import { KINDS } from "./stages";
 
 const BACK = { path: "/flows", label: "All flows" };
@@ -19,6 +20,7 @@ const BACK = { path: "/flows", label: "All flows" };
 export function Flow({ slug }: { slug: string }) {
     const path = `/flows/instances/${encodeURIComponent(slug)}/`;
     const loaded = useLoad(path, (signal) => api.get<Flowing>(path, { signal }));
+    const declared = useDeclared(path);
     const [deleting, setDeleting] = useState(false);
     useTitle(loaded.data?.data.name ?? slug);
     if (loaded.error instanceof Refusal && loaded.error.status === 404) return <NotFound />;
@@ -31,22 +33,29 @@ export function Flow({ slug }: { slug: string }) {
     return (
         <>
             <Head title={flow.name} back={BACK}>
-                <button type="button" class="danger" onClick={() => setDeleting(true)}>
-                    Delete
-                </button>
+                {declared.data && (
+                    <button type="button" class="danger" onClick={() => setDeleting(true)}>
+                        Delete
+                    </button>
+                )}
             </Head>
             <div class="columns">
                 <Bindings flow={flow} onChanged={loaded.reload} />
                 <section class="card">
                     <h2>Flow</h2>
-                    <ObjectChange path={path} loaded={{ data: { ...flow }, etag }} onSaved={saved} />
+                    <ObjectChange
+                        path={path}
+                        loaded={{ data: { ...flow }, etag }}
+                        declared={declared}
+                        onSaved={saved}
+                    />
                 </section>
             </div>
             {deleting && (
                 <Delete
                     path={path}
                     name={flow.name}
-                    etag={etag}
+                    seen={flow}
                     known={{ [flow.pk]: flow.slug }}
                     onClose={() => setDeleting(false)}
                     onDeleted={() => go(BACK.path)}
@@ -63,6 +72,8 @@ function Bindings({ flow, onChanged }: { flow: Flowing; onChanged: () => void })
     const [ahead, setAhead] = useState<Binding[] | null>(null);
     const [removing, setRemoving] = useState<Binding | null>(null);
     const bindings = ahead ?? loaded.data ?? [];
+    const mayAdd = useMayMake(BINDINGS);
+    const mayChange = useMayChange(bindings[0] ? `${BINDINGS}${bindings[0].pk}/` : null);
     const reorder = async (from: number, to: number) => {
         const next = [...bindings];
         next.splice(to, 0, ...next.splice(from, 1));
@@ -75,7 +86,7 @@ function Bindings({ flow, onChanged }: { flow: Flowing; onChanged: () => void })
         loaded.reload();
     };
     useEffect(() => setAhead(null), [loaded.data]);
-    const removed = () => {
+    const changed = () => {
         setRemoving(null);
         loaded.reload();
         onChanged();
@@ -90,46 +101,45 @@ function Bindings({ flow, onChanged }: { flow: Flowing; onChanged: () => void })
                 items={bindings}
                 keyOf={(binding) => binding.pk}
                 nameOf={(binding) => binding.stage_obj.name}
+                movable={mayChange}
                 disabled={ahead !== null}
                 onMove={reorder}
             >
-                {(binding) => <Bound binding={binding} onRemove={() => setRemoving(binding)} />}
+                {(binding) => <Bound binding={binding} {...(mayChange && { onRemove: () => setRemoving(binding) })} />}
             </Sortable>
-            <Add
-                flow={flow}
-                onAdded={() => {
-                    loaded.reload();
-                    onChanged();
-                }}
-            />
+            {mayAdd && <Add flow={flow} onAdded={changed} />}
             {removing && (
                 <Delete
-                    path={`/flows/bindings/${removing.pk}/`}
+                    path={`${BINDINGS}${removing.pk}/`}
                     name={`${removing.stage_obj.name} from ${flow.slug}`}
                     verb="Remove"
                     done="removed"
-                    etag={null}
+                    seen={removing}
                     onClose={() => setRemoving(null)}
-                    onDeleted={removed}
+                    onDeleted={changed}
                 />
             )}
         </section>
     );
 }
 
-function Bound({ binding, onRemove }: { binding: Binding; onRemove: () => void }) {
+function Bound({ binding, onRemove }: { binding: Binding; onRemove?: () => void }) {
     const stage = binding.stage_obj;
     const kind = Object.values(KINDS).find(({ slug }) => stage.meta_model_name.includes(`_${slug}.`));
     return (
         <>
             <span class="bound">
-                {kind ? <a href={href(`/stages/${kind.slug}/${stage.pk}`)}>{stage.name}</a> : stage.name}
-                <span class="quiet small">{stage.verbose_name}</span>
+                {kind ? <a href={href(`/stages/${kind.slug}/${stage.pk}`)}>{stage.name}</a> : <span>{stage.name}</span>}
+                <span class="quiet small">
+                    {stage.verbose_name}
+                    <span class="not-on-phone">, order {binding.order}</span>
+                </span>
             </span>
-            <span class="quiet small">order {binding.order}</span>
-            <button type="button" aria-label={`Remove ${stage.name}`} onClick={onRemove}>
-                Remove
-            </button>
+            {onRemove && (
+                <button type="button" aria-label={`Remove ${stage.name}`} onClick={onRemove}>
+                    Remove
+                </button>
+            )}
         </>
     );
 }

@@ -1,6 +1,7 @@
 import type { Flow } from "../api/types";
 import { number } from "../format";
 import { useTitle } from "../hooks";
+import { useMayMake } from "../rights";
 import { href } from "../router";
 import { List, useList } from "../ui/list";
 import { Badge, Head } from "../ui/parts";
@@ -10,12 +11,15 @@ const PATH = "/flows/instances/";
 export function Flows() {
     useTitle("Flows");
     const list = useList<Flow>(PATH);
+    const mayMake = useMayMake(PATH);
     return (
         <>
             <Head title="Flows">
-                <a class="button primary" href={href("/flows/new")}>
-                    New flow
-                </a>
+                {mayMake && (
+                    <a class="button primary" href={href("/flows/new")}>
+                        New flow
+                    </a>
+                )}
             </Head>
             <List
                 one="flow"

@@ -2,27 +2,38 @@ import { useCallback, useState } from "preact/hooks";
 
 import { Refusal, api, told } from "../api/client";
 import type { InvitationStatus, Invitation as Invited, Message } from "../api/types";
+import type { Declared } from "../forms/declaration";
 import { ObjectForm } from "../forms/object-form";
-import { useEvery, useLoad, useOwnId, useTitle } from "../hooks";
+import { type Loaded, useEvery, useLoad, useOwnId, useTitle } from "../hooks";
 import { Extend, INVITATIONS, copyLink } from "../invitations/dialogs";
 import { EXTENDED, WIDGETS, declared as declaredInvitation } from "../invitations/fields";
 import { History } from "../invitations/history";
 import { link } from "../invitations/link";
 import { Mail } from "../invitations/mail";
+import { useMayMake } from "../rights";
 import { go } from "../router";
 import { Delete } from "../ui/delete";
 import { Badge, Expiry, Facts, Failure, Head, Loading, Time, type Tone } from "../ui/parts";
 import { Table } from "../ui/table";
 import { complain, tell } from "../ui/toasts";
+import { ObjectFacts } from "./object-facts";
 
 const BACK = { path: "/invitations", label: "Invitations" };
+
+/** What is done in a dialog. */
+type Action = "mail" | "extend" | "revoke";
 
 export function Invitation({ pk }: { pk: string }) {
     const path = `${INVITATIONS}${pk}/`;
     const loaded = useLoad(path, (signal) => api.get<Invited>(path, { query: EXTENDED, signal }));
-    const [open, setOpen] = useState<"mail" | "extend" | "revoke" | null>(null);
+    const invited = loaded.data?.data;
+    const declared = useLoad(invited ? path : null, async (signal) => {
+        return invited ? declaredInvitation(path, signal, invited) : null;
+    });
+    const mayMail = useMayMake(INVITATIONS);
+    const [open, setOpen] = useState<Action | null>(null);
     const [turn, setTurn] = useState(0);
-    useTitle(loaded.data?.data.name ?? "Invitation");
+    useTitle(invited?.name ?? "Invitation");
     const changed = () => {
         setOpen(null);
         setTurn((turn) => turn + 1);
@@ -35,40 +46,51 @@ export function Invitation({ pk }: { pk: string }) {
     return (
         <>
             <Head title={invitation.name} back={BACK}>
-                <button type="button" disabled={!invitation.flow} onClick={() => setOpen("mail")}>
-                    Mail
-                </button>
-                <button type="button" onClick={() => setOpen("extend")}>
-                    Extend
-                </button>
-                <button type="button" class="danger" onClick={() => setOpen("revoke")}>
-                    Revoke
-                </button>
+                {mayMail && <Open what="mail" label="Mail" disabled={!invitation.flow} onOpen={setOpen} />}
+                {declared.data && <Open what="extend" label="Extend" onOpen={setOpen} />}
+                {declared.data && <Open what="revoke" label="Revoke" dangerous onOpen={setOpen} />}
             </Head>
             <div class="columns">
                 <div>
                     <Link invitation={invitation} />
                     <Status invitation={invitation} turn={turn} />
-                    <Messages path={path} turn={turn} />
+                    <Messages path={path} turn={turn} mayRetry={mayMail} />
                     <History path={`${path}history/`} turn={turn} />
                 </div>
-                <Change key={etag} path={path} loaded={loaded.data} onSaved={changed} />
+                <Change key={etag} path={path} loaded={loaded.data} declared={declared} onSaved={changed} />
             </div>
             {open === "mail" && <Mail {...dialog} />}
-            {open === "extend" && <Extend {...dialog} />}
+            {open === "extend" && <Extend {...dialog} query={EXTENDED} />}
             {open === "revoke" && (
                 <Delete
                     path={path}
                     name={invitation.name}
                     verb="Revoke"
                     done="revoked"
-                    etag={etag}
+                    seen={invitation}
                     query={EXTENDED}
                     onClose={() => setOpen(null)}
                     onDeleted={() => go("/invitations")}
                 />
             )}
         </>
+    );
+}
+
+interface OpenProps {
+    what: Action;
+    label: string;
+    disabled?: boolean;
+    dangerous?: boolean;
+    onOpen: (what: Action) => void;
+}
+
+/** A button that opens a dialog. */
+function Open({ what, label, disabled = false, dangerous = false, onOpen }: OpenProps) {
+    return (
+        <button type="button" class={dangerous ? "danger" : ""} disabled={disabled} onClick={() => onOpen(what)}>
+            {label}
+        </button>
     );
 }
 
@@ -105,7 +127,7 @@ function Link({ invitation }: { invitation: Invited }) {
             ) : (
                 <>
                     <input id={id} readOnly disabled value="" />
-                    <p class="help">It is for any flow. Choose one, and there is a link and mail.</p>
+                    <p class="help">It is for any flow. With one chosen, there is a link and mail.</p>
                 </>
             )}
         </section>
@@ -155,7 +177,7 @@ const STATES: Record<Message["state"], Tone> = {
     dead: "bad",
 };
 
-function Messages({ path, turn }: { path: string; turn: number }) {
+function Messages({ path, turn, mayRetry }: { path: string; turn: number; mayRetry: boolean }) {
     const mails = useLoad(`${path} ${turn}`, async (signal) => {
         return (await api.get<Message[]>(`${path}messages/`, { signal })).data;
     });
@@ -185,8 +207,7 @@ function Messages({ path, turn }: { path: string; turn: number }) {
                     keyOf={(mail) => mail.pk}
                     columns={[
                         { label: "To", cell: (mail) => <span class="text">{mail.address}</span> },
-                        { label: "State", cell: (mail) => <State mail={mail} onRetry={retry} /> },
-                        { label: "The server says", cell: (mail) => <span class="small">{mail.reply || "–"}</span> },
+                        { label: "State", cell: (mail) => <State mail={mail} {...(mayRetry && { onRetry: retry })} /> },
                         { label: "When", cell: (mail) => <Time at={mail.created} /> },
                     ]}
                 />
@@ -195,29 +216,46 @@ function Messages({ path, turn }: { path: string; turn: number }) {
     );
 }
 
-function State({ mail, onRetry }: { mail: Message; onRetry: (mail: Message) => void }) {
+function State({ mail, onRetry }: { mail: Message; onRetry?: (mail: Message) => void }) {
     const failed = mail.state === "failed" || mail.state === "dead";
     return (
-        <span class="actions">
-            <Badge tone={STATES[mail.state]}>{mail.state}</Badge>
-            {failed && (
-                <button type="button" aria-label={`Retry the mail to ${mail.address}`} onClick={() => onRetry(mail)}>
-                    Retry
-                </button>
-            )}
-        </span>
+        <div>
+            <span class="actions">
+                <Badge tone={STATES[mail.state]}>{mail.state}</Badge>
+                {failed && onRetry && (
+                    <button
+                        type="button"
+                        aria-label={`Retry the mail to ${mail.address}`}
+                        onClick={() => onRetry(mail)}
+                    >
+                        Retry
+                    </button>
+                )}
+            </span>
+            {mail.reply && <div class="quiet small">{mail.reply}</div>}
+        </div>
     );
 }
 
 interface ChangeProps {
     path: string;
     loaded: { data: Invited; etag: string | null };
+    declared: Loaded<Declared | null>;
     onSaved: () => void;
 }
 
-function Change({ path, loaded, onSaved }: ChangeProps) {
-    const declared = useLoad(path, (signal) => declaredInvitation(path, signal, loaded.data));
-    if (!declared.data) return null;
+function Change({ path, loaded, declared, onSaved }: ChangeProps) {
+    if (declared.error) return <Failure error={declared.error} onRetry={declared.reload} />;
+    if (declared.data === undefined) return null;
+    if (declared.data === null) {
+        const { name, flow_obj, single_use, fixed_data } = loaded.data;
+        return (
+            <section class="card">
+                <h2>What it holds</h2>
+                <ObjectFacts of={{ name, flow: flow_obj?.slug ?? "any", single_use, fixed_data }} />
+            </section>
+        );
+    }
     return (
         <section class="card">
             <h2>Change it</h2>

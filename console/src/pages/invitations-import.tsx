@@ -2,7 +2,7 @@ import { useMemo, useRef, useState } from "preact/hooks";
 
 import { api, newKey } from "../api/client";
 import type { BulkAnswer } from "../api/types";
-import type { Values } from "../forms/declaration";
+import type { Declared, Values } from "../forms/declaration";
 import { Field } from "../forms/field";
 import { count } from "../format";
 import { useLoad, useOwnId, useTitle } from "../hooks";
@@ -23,6 +23,18 @@ const COMMON = ["flow", "expires", "single_use", "max_uses"];
 
 export function InvitationsImport() {
     useTitle("Invite many");
+    const declared = useLoad("new", declaredNew);
+    return (
+        <>
+            <Head title="Invite many" back={{ path: "/invitations", label: "Invitations" }} />
+            {declared.error ? <Failure error={declared.error} onRetry={declared.reload} /> : null}
+            {declared.data === null && <Failure error="You may not make invitations." />}
+            {declared.data ? <Import declared={declared.data} /> : declared.loading && <Loading />}
+        </>
+    );
+}
+
+function Import({ declared }: { declared: Declared }) {
     const [text, setText] = useState("");
     const [common, setCommon] = useState<Values>({});
     const [made, setMade] = useState<BulkAnswer | null>(null);
@@ -60,7 +72,6 @@ export function InvitationsImport() {
     };
     return (
         <>
-            <Head title="Invite many" back={{ path: "/invitations", label: "Invitations" }} />
             {made && (
                 <Made
                     key={made.results[0]?.pk}
@@ -74,7 +85,7 @@ export function InvitationsImport() {
                 </section>
                 <section class="card">
                     <h2>For all of them</h2>
-                    <Common values={common} problems={checked.common} onChange={setCommon} />
+                    <Common declared={declared} values={common} problems={checked.common} onChange={setCommon} />
                 </section>
             </div>
             <Preview lines={lines} checking={checked.checking} onShow={show} />
@@ -142,17 +153,14 @@ function Editor({ text, onText, editor }: EditorProps) {
 }
 
 interface CommonProps {
+    declared: Declared;
     values: Values;
     problems: Record<string, string[]>;
     onChange: (values: Values) => void;
 }
 
-function Common({ values, problems, onChange }: CommonProps) {
-    const declared = useLoad("new", declaredNew);
-    if (declared.data === null) return <Failure error="You may not make invitations." />;
-    if (!declared.data)
-        return declared.error ? <Failure error={declared.error} onRetry={declared.reload} /> : <Loading />;
-    const { fields, defaults } = declared.data;
+function Common({ declared, values, problems, onChange }: CommonProps) {
+    const { fields, defaults } = declared;
     return (
         <>
             {fields

@@ -5,6 +5,7 @@ import { count } from "../format";
 import { useTitle } from "../hooks";
 import { Extend, INVITATIONS, RevokeMany, copyLink } from "../invitations/dialogs";
 import { Mail, MailMany } from "../invitations/mail";
+import { useMayChange, useMayMake } from "../rights";
 import { href, refine, useRoute } from "../router";
 import { Delete } from "../ui/delete";
 import { List, useList } from "../ui/list";
@@ -14,72 +15,104 @@ import type { Column } from "../ui/table";
 
 const FILTERS = ["flow__slug", "created_by__username"];
 
+/** What one may do with invitations: make and mail them, and change and revoke those that are there. */
+type May = { make: boolean; change: boolean };
 type Open = { what: "mail" | "extend" | "revoke"; invitation: Invitation } | { what: "mail-many" | "revoke-many" };
 
 export function Invitations() {
     useTitle("Invitations");
     const list = useList<Invitation>(INVITATIONS, FILTERS);
+    const rows = list.data?.results ?? [];
+    // One stands for all of them: most permissions are on all. Who has some on single ones opens those.
+    const may: May = {
+        make: useMayMake(INVITATIONS),
+        change: useMayChange(rows[0] ? `${INVITATIONS}${rows[0].pk}/` : null),
+    };
     const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
     const [open, setOpen] = useState<Open | null>(null);
     // What isn't on the page any more is not chosen.
     const { query } = useRoute();
     useEffect(() => setChosen(new Set()), [query.toString()]);
-    const close = () => setOpen(null);
+    // What was shown in a dialog may be newer than the list.
+    const close = () => {
+        setOpen(null);
+        list.reload();
+    };
     const done = () => {
         close();
         setChosen(new Set());
-        list.reload();
     };
     return (
         <>
             <Head title="Invitations">
-                <a class="button" href={href("/invitations/import")}>
-                    Invite many
-                </a>
-                <a class="button primary" href={href("/invitations/new")}>
-                    New invitation
-                </a>
+                {may.make && (
+                    <>
+                        <a class="button" href={href("/invitations/import")}>
+                            Invite many
+                        </a>
+                        <a class="button primary" href={href("/invitations/new")}>
+                            New invitation
+                        </a>
+                    </>
+                )}
             </Head>
             {chosen.size > 0 && (
-                <div class="chosen" role="group" aria-label="Chosen invitations">
-                    <span>{count(chosen.size, "invitation")} chosen</span>
-                    <button type="button" onClick={() => setOpen({ what: "mail-many" })}>
-                        Mail them
-                    </button>
-                    <button type="button" class="danger" onClick={() => setOpen({ what: "revoke-many" })}>
-                        Revoke them
-                    </button>
-                    <button type="button" class="plain" onClick={() => setChosen(new Set())}>
-                        Choose none
-                    </button>
-                </div>
+                <Chosen many={chosen.size} may={may} open={setOpen} onNone={() => setChosen(new Set())} />
             )}
             <List
                 one="invitation"
                 list={list}
-                columns={columns(setOpen)}
+                columns={columns(may, setOpen)}
                 keyOf={(invitation) => invitation.pk}
                 nameOf={(invitation) => invitation.name}
                 filters={FILTERS}
-                selection={{ chosen, onChoose: setChosen }}
-                empty={<a href={href("/invitations/import")}>Invite many from a list</a>}
+                {...((may.make || may.change) && { selection: { chosen, onChoose: setChosen } })}
+                empty={may.make && <a href={href("/invitations/import")}>Invite many from a list</a>}
             >
                 <Filters />
             </List>
-            <Dialogs open={open} chosen={chosen} rows={list.data?.results ?? []} onClose={close} onDone={done} />
+            <Dialogs open={open} chosen={rows.filter(({ pk }) => chosen.has(pk))} onClose={close} onDone={done} />
         </>
+    );
+}
+
+interface ChosenProps {
+    many: number;
+    may: May;
+    open: (open: Open) => void;
+    onNone: () => void;
+}
+
+/** What can be done with several. */
+function Chosen({ many, may, open, onNone }: ChosenProps) {
+    return (
+        <div class="chosen" role="group" aria-label="Chosen invitations">
+            <span>{count(many, "invitation")} chosen</span>
+            {may.make && (
+                <button type="button" onClick={() => open({ what: "mail-many" })}>
+                    Mail them
+                </button>
+            )}
+            {may.change && (
+                <button type="button" class="danger" onClick={() => open({ what: "revoke-many" })}>
+                    Revoke them
+                </button>
+            )}
+            <button type="button" class="plain" onClick={onNone}>
+                Choose none
+            </button>
+        </div>
     );
 }
 
 interface DialogsProps {
     open: Open | null;
-    chosen: ReadonlySet<string>;
-    rows: Invitation[];
+    chosen: Invitation[];
     onClose: () => void;
     onDone: () => void;
 }
 
-function Dialogs({ open, chosen, rows, onClose, onDone }: DialogsProps) {
+function Dialogs({ open, chosen, onClose, onDone }: DialogsProps) {
     switch (open?.what) {
         case "mail":
             return <Mail invitation={open.invitation} onClose={onClose} onDone={onDone} />;
@@ -92,15 +125,15 @@ function Dialogs({ open, chosen, rows, onClose, onDone }: DialogsProps) {
                     name={open.invitation.name}
                     verb="Revoke"
                     done="revoked"
-                    etag={null}
+                    seen={open.invitation}
                     onClose={onClose}
                     onDeleted={onDone}
                 />
             );
         case "mail-many":
-            return <MailMany invitations={rows.filter(({ pk }) => chosen.has(pk))} onClose={onClose} onDone={onDone} />;
+            return <MailMany invitations={chosen} onClose={onClose} onDone={onDone} />;
         case "revoke-many":
-            return <RevokeMany pks={[...chosen]} onClose={onClose} onDone={onDone} />;
+            return <RevokeMany invitations={chosen} onClose={onClose} onDone={onDone} />;
         default:
             return null;
     }
@@ -136,7 +169,7 @@ function Filters() {
     );
 }
 
-function columns(open: (open: Open) => void): Column<Invitation>[] {
+function columns(may: May, open: (open: Open) => void): Column<Invitation>[] {
     return [
         {
             label: "Name",
@@ -156,7 +189,11 @@ function columns(open: (open: Open) => void): Column<Invitation>[] {
             cell: ({ single_use }) => (single_use ? <Badge>once</Badge> : <Quiet>often</Quiet>),
         },
         { label: "Made by", wide: true, cell: ({ created_by }) => <span class="word">{created_by.username}</span> },
-        { label: "Actions", right: true, cell: (invitation) => <Actions invitation={invitation} open={open} /> },
+        {
+            label: "Actions",
+            right: true,
+            cell: (invitation) => <Actions invitation={invitation} may={may} open={open} />,
+        },
     ];
 }
 
@@ -165,7 +202,13 @@ function person(data: Record<string, unknown>) {
     return known ? String(known) : <Quiet>anybody</Quiet>;
 }
 
-function Actions({ invitation, open }: { invitation: Invitation; open: (open: Open) => void }) {
+interface ActionsProps {
+    invitation: Invitation;
+    may: May;
+    open: (open: Open) => void;
+}
+
+function Actions({ invitation, may, open }: ActionsProps) {
     const { name, flow } = invitation;
     return (
         <span class="row-actions">
@@ -178,25 +221,35 @@ function Actions({ invitation, open }: { invitation: Invitation; open: (open: Op
             >
                 Copy link
             </button>
-            <button
-                type="button"
-                aria-label={`Mail ${name}`}
-                disabled={!flow}
-                onClick={() => open({ what: "mail", invitation })}
-            >
-                Mail
-            </button>
-            <button type="button" aria-label={`Extend ${name}`} onClick={() => open({ what: "extend", invitation })}>
-                Extend
-            </button>
-            <button
-                type="button"
-                class="danger"
-                aria-label={`Revoke ${name}`}
-                onClick={() => open({ what: "revoke", invitation })}
-            >
-                Revoke
-            </button>
+            {may.make && (
+                <button
+                    type="button"
+                    aria-label={`Mail ${name}`}
+                    disabled={!flow}
+                    onClick={() => open({ what: "mail", invitation })}
+                >
+                    Mail
+                </button>
+            )}
+            {may.change && (
+                <>
+                    <button
+                        type="button"
+                        aria-label={`Extend ${name}`}
+                        onClick={() => open({ what: "extend", invitation })}
+                    >
+                        Extend
+                    </button>
+                    <button
+                        type="button"
+                        class="danger"
+                        aria-label={`Revoke ${name}`}
+                        onClick={() => open({ what: "revoke", invitation })}
+                    >
+                        Revoke
+                    </button>
+                </>
+            )}
         </span>
     );
 }

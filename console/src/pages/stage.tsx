@@ -2,8 +2,9 @@ import { useState } from "preact/hooks";
 
 import { Refusal, api } from "../api/client";
 import type { Binding, FlowHead, Page, Stage as Staged } from "../api/types";
-import { append } from "../flows/order";
+import { BINDINGS, append } from "../flows/order";
 import { useLoad, useOwnId, useTitle } from "../hooks";
+import { useMayMake } from "../rights";
 import { go, href } from "../router";
 import { TestMail } from "../stages/test-mail";
 import { Delete } from "../ui/delete";
@@ -11,40 +12,49 @@ import { Failure, Head, Loading } from "../ui/parts";
 import { FLOWS, Picker } from "../ui/picker";
 import { complain, tell } from "../ui/toasts";
 import { NotFound } from "./not-found";
-import { ObjectChange } from "./object-change";
+import { ObjectChange, useDeclared } from "./object-change";
 import type { Kind } from "./stages";
 
 export function Stage({ kind, pk }: { kind: Kind; pk: string }) {
     const path = `${kind.path}${pk}/`;
     const loaded = useLoad(path, (signal) => api.get<Staged>(path, { signal }));
+    const declared = useDeclared(path);
     const [deleting, setDeleting] = useState(false);
     useTitle(loaded.data?.data.name ?? kind.one);
     if (loaded.error instanceof Refusal && loaded.error.status === 404) return <NotFound />;
     if (!loaded.data) return loaded.error ? <Failure error={loaded.error} onRetry={loaded.reload} /> : <Loading />;
-    const { data: stage, etag } = loaded.data;
+    const stage = loaded.data.data;
     const back = `/stages/${kind.slug}`;
     return (
         <>
             <Head title={stage.name} back={{ path: back, label: `All ${kind.one}s` }}>
-                <button type="button" class="danger" onClick={() => setDeleting(true)}>
-                    Delete
-                </button>
+                {declared.data && (
+                    <button type="button" class="danger" onClick={() => setDeleting(true)}>
+                        Delete
+                    </button>
+                )}
             </Head>
             <div class="columns">
                 <section class="card">
                     <h2>{stage.verbose_name}</h2>
-                    <ObjectChange path={path} loaded={loaded.data} widgets={kind.widgets} onSaved={loaded.reload} />
+                    <ObjectChange
+                        path={path}
+                        loaded={loaded.data}
+                        declared={declared}
+                        widgets={kind.widgets}
+                        onSaved={loaded.reload}
+                    />
                 </section>
                 <div>
                     <InFlows stage={stage} onChanged={loaded.reload} />
-                    {kind.slug === "email" && <TestMail path={path} />}
+                    {kind.slug === "email" && declared.data && <TestMail path={path} />}
                 </div>
             </div>
             {deleting && (
                 <Delete
                     path={path}
                     name={stage.name}
-                    etag={etag}
+                    seen={stage}
                     known={Object.fromEntries(stage.flow_set.map((flow) => [flow.pk, flow.slug]))}
                     onClose={() => setDeleting(false)}
                     onDeleted={() => go(back)}
@@ -56,6 +66,22 @@ export function Stage({ kind, pk }: { kind: Kind; pk: string }) {
 
 /** The flows that run a stage. */
 function InFlows({ stage, onChanged }: { stage: Staged; onChanged: () => void }) {
+    const mayBind = useMayMake(BINDINGS);
+    return (
+        <section class="card">
+            <h2>Flows that run it</h2>
+            {stage.flow_set.length === 0 && <p class="quiet">None yet.</p>}
+            <ul class="plain-list">
+                {[...new Map(stage.flow_set.map((flow) => [flow.pk, flow])).values()].map((flow) => (
+                    <InFlow key={flow.pk} flow={flow} stage={stage} />
+                ))}
+            </ul>
+            {mayBind && <Add stage={stage} onAdded={onChanged} />}
+        </section>
+    );
+}
+
+function Add({ stage, onAdded }: { stage: Staged; onAdded: () => void }) {
     const [flow, setFlow] = useState("");
     const [busy, setBusy] = useState(false);
     // A picker that has done its work begins anew.
@@ -69,33 +95,24 @@ function InFlows({ stage, onChanged }: { stage: Staged; onChanged: () => void })
             tell(`${stage.name} is in the flow.`);
             setFlow("");
             setTurn(turn + 1);
-            onChanged();
+            onAdded();
         } catch (error) {
             complain(error);
         }
         setBusy(false);
     };
     return (
-        <section class="card">
-            <h2>Flows that run it</h2>
-            {stage.flow_set.length === 0 && <p class="quiet">None yet.</p>}
-            <ul class="plain-list">
-                {[...new Map(stage.flow_set.map((flow) => [flow.pk, flow])).values()].map((flow) => (
-                    <InFlow key={flow.pk} flow={flow} stage={stage} />
-                ))}
-            </ul>
-            <form onSubmit={add}>
-                <div class="field">
-                    <label for={id}>Add it to a flow</label>
-                    <div class="joined">
-                        <Picker key={turn} ties={{ id }} from={FLOWS} picked={flow} onPick={setFlow} />
-                        <button type="submit" disabled={!flow || busy}>
-                            Add at the end
-                        </button>
-                    </div>
+        <form onSubmit={add}>
+            <div class="field">
+                <label for={id}>Add it to a flow</label>
+                <div class="joined">
+                    <Picker key={turn} ties={{ id }} from={FLOWS} picked={flow} onPick={setFlow} />
+                    <button type="submit" disabled={!flow || busy}>
+                        Add at the end
+                    </button>
                 </div>
-            </form>
-        </section>
+            </div>
+        </form>
     );
 }
 

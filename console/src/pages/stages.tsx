@@ -1,6 +1,7 @@
 import type { Stage } from "../api/types";
 import type { Widget } from "../forms/field";
 import { useTitle } from "../hooks";
+import { useMayMake } from "../rights";
 import { href } from "../router";
 import { List, useList } from "../ui/list";
 import { Badge, Head, Quiet } from "../ui/parts";
@@ -82,12 +83,15 @@ export const KINDS: Record<string, Kind> = Object.fromEntries(
 export function Stages({ kind }: { kind: Kind }) {
     useTitle(`${kind.label} stages`);
     const list = useList<Stage>(kind.path);
+    const mayMake = useMayMake(kind.path);
     return (
         <>
             <Head title="Stages">
-                <a class="button primary" href={href(`/stages/${kind.slug}/new`)}>
-                    New {kind.one}
-                </a>
+                {mayMake && (
+                    <a class="button primary" href={href(`/stages/${kind.slug}/new`)}>
+                        New {kind.one}
+                    </a>
+                )}
             </Head>
             <nav class="tabs" aria-label="Types of stages">
                 {Object.values(KINDS).map((one) => (

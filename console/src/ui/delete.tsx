@@ -1,9 +1,12 @@
-// Deletes an object, once what uses it was seen.
+// Deletes an object as it was seen, once what uses it was seen, too.
+
+import { useEffect } from "preact/hooks";
 
 import { type Query, api } from "../api/client";
 import type { UsedBy } from "../api/types";
 import { count, words } from "../format";
 import { useLoad } from "../hooks";
+import { Changed, useCurrent } from "./changes";
 import { Confirm } from "./dialog";
 import { Failure, Loading } from "./parts";
 import { tell } from "./toasts";
@@ -17,9 +20,8 @@ interface DeleteProps {
     done?: string;
     /** Keys that names of users contain, and what people know them by. */
     known?: Record<string, string>;
-    /** The tag of the state that was seen. */
-    etag: string | null;
-    /** What that was asked to show. */
+    /** The object as it was seen, and what the answer with it was asked to show. */
+    seen: object;
     query?: Query;
     onClose: () => void;
     onDeleted: () => void;
@@ -37,23 +39,38 @@ const SHOWN = 6;
 
 export function Delete(props: DeleteProps) {
     const { path, name, verb = "Delete", done = "deleted", onDeleted } = props;
-    const used = useLoad(path, async (signal) => (await api.get<UsedBy[]>(`${path}used_by/`, { signal })).data);
-    const remove = async () => {
-        await api.delete(path, { query: props.query ?? {}, ifMatch: props.etag });
-        tell(`${name} is ${done}.`);
+    const current = useCurrent(path, props.seen, props.query);
+    // Asked for what uses it after the object, so it is not older than the state that the deletion goes by.
+    const state = current.data ? `${path} ${current.data.etag}` : null;
+    const used = useLoad(state, async (signal) => (await api.get<UsedBy[]>(`${path}used_by/`, { signal })).data);
+    useEffect(() => {
+        if (!current.gone) return;
+        tell(`${name} is gone already.`);
         onDeleted();
+    }, [current.gone]);
+    const remove = () =>
+        current.write(async (etag) => {
+            await api.delete(path, { query: props.query ?? {}, ifMatch: etag });
+            tell(`${name} is ${done}.`);
+            onDeleted();
+        });
+    const error = current.gone ? null : (current.error ?? used.error);
+    const retry = () => {
+        current.reload();
+        used.reload();
     };
     return (
         <Confirm
             title={`${verb} ${name}?`}
             action={verb}
             dangerous
-            disabled={!used.data}
+            disabled={!used.data || used.loading || current.loading}
             onConfirm={remove}
             onClose={props.onClose}
         >
-            {used.error ? <Failure error={used.error} onRetry={used.reload} /> : null}
-            {used.data ? <Effects used={used.data} known={props.known ?? {}} /> : !used.error && <Loading />}
+            {error ? <Failure error={error} onRetry={retry} /> : null}
+            <Changed seen={props.seen} current={current} />
+            {used.data ? <Effects used={used.data} known={props.known ?? {}} /> : !error && <Loading />}
         </Confirm>
     );
 }

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { useOwnId } from "../hooks";
-import { complain } from "./toasts";
+import { Failure } from "./parts";
 
 interface DialogProps {
     title: string;
@@ -33,28 +33,31 @@ interface ConfirmProps extends DialogProps {
     action: string;
     dangerous?: boolean;
     disabled?: boolean;
-    /** Does it. The dialog stays until it is done, and when it fails, or says with `false` that it told of its failure. */
+    /** Does it. The dialog stays until it is done, and tells when it fails, unless that said so itself, with `false`. */
     onConfirm: () => Promise<void | false>;
 }
 
 /** A dialog with a button that does something, and one that doesn't. */
 export function Confirm({ action, dangerous, disabled, onConfirm, children, ...dialog }: ConfirmProps) {
     const [busy, setBusy] = useState(false);
+    const [failure, setFailure] = useState<unknown>(null);
     const confirm = async (event: Event) => {
         event.preventDefault();
         setBusy(true);
+        setFailure(null);
         try {
             if ((await onConfirm()) === false) setBusy(false);
             else dialog.onClose();
         } catch (error) {
             setBusy(false);
-            complain(error);
+            setFailure(error);
         }
     };
     return (
         <Dialog {...dialog}>
             <form onSubmit={confirm}>
                 {children}
+                {failure ? <Failure error={failure} /> : null}
                 <div class="actions">
                     <button type="button" onClick={dialog.onClose}>
                         Cancel

@@ -150,17 +150,19 @@ function Pager<T>({ page, total }: { page: Page<T>; total: string }) {
             <span aria-live="polite">
                 {number(start_index)}–{number(end_index)} of {total}
             </span>
-            <span class="actions">
-                <button type="button" disabled={current <= 1} onClick={() => to(current - 1)}>
-                    Previous
-                </button>
-                <span class="quiet">
-                    {number(current)} / {number(total_pages)}
+            {total_pages > 1 && (
+                <span class="actions">
+                    <button type="button" disabled={current <= 1} onClick={() => to(current - 1)}>
+                        Previous
+                    </button>
+                    <span class="quiet">
+                        {number(current)} / {number(total_pages)}
+                    </span>
+                    <button type="button" disabled={current >= total_pages} onClick={() => to(current + 1)}>
+                        Next
+                    </button>
                 </span>
-                <button type="button" disabled={current >= total_pages} onClick={() => to(current + 1)}>
-                    Next
-                </button>
-            </span>
+            )}
         </nav>
     );
 }

@@ -83,10 +83,10 @@ export function Loading() {
     );
 }
 
-/** Names and values. */
-export function Facts({ facts }: { facts: [string, ComponentChildren][] }) {
+/** Names and values; `wide` where values may be long. */
+export function Facts({ facts, wide }: { facts: [string, ComponentChildren][]; wide?: boolean }) {
     return (
-        <dl class="facts">
+        <dl class={wide ? "facts long" : "facts"}>
             {facts.map(([name, value]) => (
                 <div key={name}>
                     <dt>{name}</dt>

@@ -3,6 +3,10 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
+/** How near to an edge of the screen the page goes on, in pixels, and how fast, in pixels a millisecond. */
+const EDGE = 90;
+const SPEED = 0.5;
+
 interface SortableProps<T> {
     label: string;
     items: T[];
@@ -10,6 +14,9 @@ interface SortableProps<T> {
     nameOf: (item: T) => string;
     /** What stands beside the handle. */
     children: (item: T) => ComponentChildren;
+    /** Whether one may put it in order. */
+    movable: boolean;
+    /** Not now: it is being written. */
     disabled: boolean;
     onMove: (from: number, to: number) => void;
 }
@@ -20,7 +27,8 @@ interface Drag {
     to: number;
 }
 
-export function Sortable<T>({ label, items, keyOf, nameOf, children, disabled, onMove }: SortableProps<T>) {
+export function Sortable<T>(props: SortableProps<T>) {
+    const { label, items, keyOf, nameOf, children, movable, disabled, onMove } = props;
     const list = useRef<HTMLOListElement>(null);
     const [drag, setDrag] = useDrag(list, ({ key, to }) => {
         const from = items.findIndex((item) => keyOf(item) === key);
@@ -51,20 +59,22 @@ export function Sortable<T>({ label, items, keyOf, nameOf, children, disabled, o
             <ol ref={list} class="sortable" aria-label={label}>
                 {shown.map((item, place) => (
                     <li key={keyOf(item)} data-key={keyOf(item)} class={drag?.key === keyOf(item) ? "dragged" : ""}>
-                        <button
-                            type="button"
-                            class="handle"
-                            aria-label={`Move ${nameOf(item)}, ${place + 1} of ${items.length}, with the arrow keys`}
-                            aria-disabled={disabled}
-                            onKeyDown={(event) => step(event, place)}
-                            onPointerDown={(event) => {
-                                if (disabled || event.button !== 0) return;
-                                focused.current = "";
-                                setDrag({ key: keyOf(item), to: place });
-                            }}
-                        >
-                            <span aria-hidden="true">⠿</span>
-                        </button>
+                        {movable && (
+                            <button
+                                type="button"
+                                class="handle"
+                                aria-label={`Move ${nameOf(item)}, ${place + 1} of ${items.length}, with the arrow keys`}
+                                aria-disabled={disabled}
+                                onKeyDown={(event) => step(event, place)}
+                                onPointerDown={(event) => {
+                                    if (disabled || event.button !== 0) return;
+                                    focused.current = "";
+                                    setDrag({ key: keyOf(item), to: place });
+                                }}
+                            >
+                                <span aria-hidden="true">⠿</span>
+                            </button>
+                        )}
                         {children(item)}
                     </li>
                 ))}
@@ -86,9 +96,22 @@ function useDrag(list: { current: HTMLElement | null }, onDrop: (drag: Drag) => 
         if (!dragging) return;
         const listening = new AbortController();
         const { signal } = listening;
+        let at: number | null = null;
+        const place = (y: number) => setDrag((drag) => drag && { ...drag, to: placeAt(list.current, y) });
         const follow = (event: PointerEvent) => {
-            setDrag((drag) => drag && { ...drag, to: placeAt(list.current, event.clientY) });
+            at = event.clientY;
+            place(at);
         };
+        let last = performance.now();
+        let frame = requestAnimationFrame(function goOn(now) {
+            frame = requestAnimationFrame(goOn);
+            const way = at === null ? 0 : wayOn(list.current, at);
+            if (at !== null && way !== 0) {
+                scrollBy({ top: way * SPEED * (now - last), behavior: "instant" });
+                place(at);
+            }
+            last = now;
+        });
         const drop = () => {
             const { drag, onDrop } = latest.current;
             setDrag(null);
@@ -97,9 +120,19 @@ function useDrag(list: { current: HTMLElement | null }, onDrop: (drag: Drag) => 
         addEventListener("pointermove", follow, { signal });
         addEventListener("pointerup", drop, { signal });
         addEventListener("pointercancel", () => setDrag(null), { signal });
-        return () => listening.abort();
+        return () => {
+            listening.abort();
+            cancelAnimationFrame(frame);
+        };
     }, [dragging]);
     return [drag, setDrag] as const;
+}
+
+/** Where the page goes on to, up or down: one is at that edge of the screen, and the list goes on beyond it. */
+function wayOn(list: HTMLElement | null, y: number): -1 | 0 | 1 {
+    const { top = 0, bottom = 0 } = list?.getBoundingClientRect() ?? {};
+    if (y < EDGE && top < EDGE) return -1;
+    return y > innerHeight - EDGE && bottom > innerHeight - EDGE ? 1 : 0;
 }
 
 /** The items with the dragged one where it would be put. */
