@@ -155,14 +155,19 @@ impl Memory {
         (known.fact.caller.is_valid(now) && self.may_hold(&known.proof)).then_some(known)
     }
 
-    /// Whose turn it is to find an answer that isn't remembered. Nobody waits where the database is written to so often that
-    /// what others find would be of no use: see [`Self::is_quiet`].
+    /// Whose turn it is to find an answer that isn't remembered; `None` where nobody waits for others.
     pub fn turn(&self, key: &AnswerKey) -> Option<Turn<'_, AnswerKey>> {
-        self.is_quiet().then(|| self.under_way.turn(key))
+        self.under_way.turn(key)
+    }
+
+    /// An answer isn't to be remembered, since something was committed while it was found.
+    pub fn lose_answer(&self) {
+        self.under_way.found(true);
     }
 
     /// Remember an answer.
     pub fn keep_answer(&self, key: AnswerKey, answer: Proved<Body>) {
+        self.under_way.found(false);
         if let Some(answers) = &self.answers {
             answers.insert(key, answer);
         }

@@ -21,6 +21,14 @@ use crate::telemetry;
 /// The whole answer to a read.
 pub(super) struct Whole(AnswerKey);
 
+/// What is remembered of it.
+pub(super) enum Recalled<'m> {
+    /// It.
+    Answer(Answer),
+    /// Nothing that holds. For as long as this is kept others wait for what comes of the work, if they may wait.
+    Nothing(Option<Finding<'m, AnswerKey>>),
+}
+
 impl Whole {
     /// For a request whose answer follows from the database alone; `None` where answers aren't remembered.
     pub(super) fn of(call: &Call) -> Option<Self> {
@@ -29,25 +37,20 @@ impl Whole {
         Some(Self(AnswerKey { bearer: bearer.to_owned(), host, target }))
     }
 
-    /// The answer, if it is remembered and still holds; or if another request is finding it now, and that holds in the end.
-    /// Else what keeps others from finding it too, for as long as it is kept.
+    /// The answer, if it is remembered and still holds, or is found by another request now and holds then.
     ///
-    /// It is waited for once: whoever finds nothing then does the work, whoever else may do it as well.
-    pub(super) async fn recall<'m>(
-        &self,
-        memory: &'m Memory,
-        call: &Call,
-    ) -> Result<Answer, Option<Finding<'m, AnswerKey>>> {
+    /// Another request is waited for once: whoever has no answer then does the work, whoever else may do it as well.
+    pub(super) async fn recall<'m>(&self, memory: &'m Memory, call: &Call) -> Recalled<'m> {
         if let Some(answer) = self.remembered(call).await {
-            return Ok(answer);
+            return Recalled::Answer(answer);
         }
         match memory.turn(&self.0) {
+            None => Recalled::Nothing(None),
+            Some(Turn::Ours(finding)) => Recalled::Nothing(Some(finding)),
             Some(Turn::Theirs(over)) => {
                 over.wait().await;
-                self.remembered(call).await.ok_or(None)
+                self.remembered(call).await.map_or(Recalled::Nothing(None), Recalled::Answer)
             }
-            Some(Turn::Ours(finding)) => Err(Some(finding)),
-            None => Err(None),
         }
     }
 
@@ -171,6 +174,9 @@ impl<'a> Recall<'a> {
         if end != *start {
             if self.trusting {
                 self.memory.set_quiet(false);
+            }
+            if self.answer.is_some() {
+                self.memory.lose_answer();
             }
             self.memory.saw(&end);
             return Ok(!self.trusting);

@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 
 use super::checks::{anonymous, run};
 use super::idempotency::Repeatable;
-use super::recall::{Recall, Whole};
+use super::recall::{Recall, Recalled, Whole};
 use super::transaction::{Begins, Transaction};
 use super::view_set::ViewSet;
 use super::{Answer, Call, dry_run, replica};
@@ -162,8 +162,8 @@ async fn answered(
     let _finding = match &whole {
         None => None,
         Some(whole) => match whole.recall(&app.memory, call).await {
-            Ok(answer) => return Ok((None, answer)),
-            Err(finding) => finding,
+            Recalled::Answer(answer) => return Ok((None, answer)),
+            Recalled::Nothing(finding) => finding,
         },
     };
     let mut transaction = Transaction::begin(&app.database, asked.begins(call), anew).await?;
