@@ -1,10 +1,9 @@
 //! [`Action`]: a declared action, and what does it.
 
-use std::pin::Pin;
-
 use axum::http::{HeaderMap, header};
 use drf::Body;
 use drf::intake::{Draft, KeyValue};
+use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 
 use super::recall::Recall;
@@ -57,7 +56,7 @@ impl Request<'_> {
 }
 
 /// The answer to come.
-pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send + 'a>>;
+pub type Answering<'a> = BoxFuture<'a, Result<Answer, ApiError>>;
 
 /// What does an action.
 pub enum Run<R> {

@@ -228,10 +228,7 @@ impl UnitOfWork {
 
 /// The action that has this method here.
 fn action(of: &dyn ViewSet, method: Method, route: Route) -> Result<&'static drf::Action, ApiError> {
-    let mut actions = of.actions().into_iter();
-    actions
-        .find(|action| action.method == method && action.route == route)
-        .ok_or_else(|| ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned()))
+    of.action(method, route).ok_or_else(|| ApiError::MethodNotAllowed(NOT_AN_ACTION.to_owned()))
 }
 
 fn body_of(declared: &Declaration, object: &Object) -> Result<Body, ApiError> {

@@ -3,14 +3,15 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::slice;
 
 use drf::Declaration;
+use drf::action::{Method, Route};
 use drf::declaration::PathKey;
 use drf::intake::KeyValue;
 use drf::page::Page;
 use drf::params::Order;
+use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 
 use super::action::{Answering, Request, Run};
@@ -20,9 +21,6 @@ use crate::app::App;
 use crate::auth::{Caller, Scope};
 use crate::db::statements::{self, Lock, Selection};
 use crate::error::ApiError;
-
-/// What comes of it.
-pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An object, whichever its resource is.
 pub trait Object: Any + Send + Sync {
@@ -61,6 +59,9 @@ pub trait ViewSet: Send + Sync {
     /// What is said of its actions. Method and route tell one from the others.
     fn actions(&self) -> Vec<&'static drf::Action>;
 
+    /// What is said of one of them.
+    fn action(&self, method: Method, route: Route) -> Option<&'static drf::Action>;
+
     /// [`Resource::TELLS_SNAPSHOT`]
     fn tells_snapshot(&self) -> bool;
 
@@ -74,7 +75,7 @@ pub trait ViewSet: Send + Sync {
     fn scope(&self, caller: &Caller) -> Scope;
 
     /// [`Resource::before`]
-    fn before<'a>(&self, app: &'a App, action: &'a drf::Action) -> Doing<'a, ()>;
+    fn before<'a>(&self, app: &'a App, action: &'a drf::Action) -> BoxFuture<'a, ()>;
 
     /// [`statements::find`]
     fn find<'a>(
@@ -83,7 +84,7 @@ pub trait ViewSet: Send + Sync {
         selection: Selection<'a>,
         key: &'a PathKey,
         lock: Option<Lock>,
-    ) -> Doing<'a, sqlx::Result<Option<Box<dyn Object>>>>;
+    ) -> BoxFuture<'a, sqlx::Result<Option<Box<dyn Object>>>>;
 
     /// A page of a selection, each object as answers show it.
     ///
@@ -96,7 +97,7 @@ pub trait ViewSet: Send + Sync {
         selection: Selection<'a>,
         order: &'a [Order],
         page: &'a Page,
-    ) -> Doing<'a, Result<Vec<Answer>, ApiError>>;
+    ) -> BoxFuture<'a, Result<Vec<Answer>, ApiError>>;
 
     /// The object as it stands now, whoever asks.
     ///
@@ -107,7 +108,7 @@ pub trait ViewSet: Send + Sync {
         context: Context<'a>,
         connection: &'a mut PgConnection,
         key: KeyValue,
-    ) -> Doing<'a, Result<Box<dyn Object>, ApiError>>;
+    ) -> BoxFuture<'a, Result<Box<dyn Object>, ApiError>>;
 
     /// [`Resource::attach`] for one object.
     fn attach<'a>(
@@ -115,7 +116,7 @@ pub trait ViewSet: Send + Sync {
         context: Context<'a>,
         connection: &'a mut PgConnection,
         object: &'a mut dyn Object,
-    ) -> Doing<'a, Result<(), ApiError>>;
+    ) -> BoxFuture<'a, Result<(), ApiError>>;
 
     /// Do an action: on the object, if it is one on an object.
     fn run<'a>(
@@ -135,9 +136,8 @@ pub fn of<R: Resource>() -> &'static dyn ViewSet {
 struct Of<R>(PhantomData<fn() -> R>);
 
 impl<R: Resource> Of<R> {
-    fn action(declared: &drf::Action) -> Option<&'static Action<R>> {
-        let is_it = |own: &drf::Action| own.method == declared.method && own.route == declared.route;
-        R::actions().find(|action| is_it(&action.declared))
+    fn own(method: Method, route: Route) -> Option<&'static Action<R>> {
+        R::actions().find(|action| action.declared.method == method && action.declared.route == route)
     }
 }
 
@@ -150,12 +150,17 @@ impl<R: Resource> ViewSet for Of<R> {
         R::actions().map(|action| &action.declared).collect()
     }
 
+    fn action(&self, method: Method, route: Route) -> Option<&'static drf::Action> {
+        Self::own(method, route).map(|action| &action.declared)
+    }
+
     fn tells_snapshot(&self) -> bool {
         R::TELLS_SNAPSHOT
     }
 
     fn is_one_insert(&self, action: &drf::Action) -> bool {
-        R::INSERT_IS_ALL && Self::action(action).is_some_and(|action| matches!(action.run, Run::Create(_)))
+        let own = || Self::own(action.method, action.route);
+        R::INSERT_IS_ALL && own().is_some_and(|own| matches!(own.run, Run::Create(_)))
     }
 
     fn answers_writes_as_reads(&self) -> bool {
@@ -166,7 +171,7 @@ impl<R: Resource> ViewSet for Of<R> {
         R::scope(caller)
     }
 
-    fn before<'a>(&self, app: &'a App, action: &'a drf::Action) -> Doing<'a, ()> {
+    fn before<'a>(&self, app: &'a App, action: &'a drf::Action) -> BoxFuture<'a, ()> {
         Box::pin(R::before(app, action))
     }
 
@@ -176,7 +181,7 @@ impl<R: Resource> ViewSet for Of<R> {
         selection: Selection<'a>,
         key: &'a PathKey,
         lock: Option<Lock>,
-    ) -> Doing<'a, sqlx::Result<Option<Box<dyn Object>>>> {
+    ) -> BoxFuture<'a, sqlx::Result<Option<Box<dyn Object>>>> {
         Box::pin(async move {
             let row: Option<R> = statements::find(connection, R::DECLARATION, &selection, key, lock).await?;
             Ok(row.map(boxed))
@@ -190,7 +195,7 @@ impl<R: Resource> ViewSet for Of<R> {
         selection: Selection<'a>,
         order: &'a [Order],
         page: &'a Page,
-    ) -> Doing<'a, Result<Vec<Answer>, ApiError>> {
+    ) -> BoxFuture<'a, Result<Vec<Answer>, ApiError>> {
         Box::pin(async move {
             let mut rows: Vec<R> =
                 statements::page(connection, R::DECLARATION, &selection, order, page).await?;
@@ -204,7 +209,7 @@ impl<R: Resource> ViewSet for Of<R> {
         context: Context<'a>,
         connection: &'a mut PgConnection,
         key: KeyValue,
-    ) -> Doing<'a, Result<Box<dyn Object>, ApiError>> {
+    ) -> BoxFuture<'a, Result<Box<dyn Object>, ApiError>> {
         Box::pin(async move {
             let key = R::Key::try_from(key).map_err(|_| ApiError::Conflict)?; // another kind of key, so nobody's
             as_stored::<R>(context, connection, key).await.map(boxed)
@@ -216,7 +221,7 @@ impl<R: Resource> ViewSet for Of<R> {
         context: Context<'a>,
         connection: &'a mut PgConnection,
         object: &'a mut dyn Object,
-    ) -> Doing<'a, Result<(), ApiError>> {
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
         match (object as &mut dyn Any).downcast_mut::<R>() {
             Some(row) => Box::pin(R::attach(context, connection, slice::from_mut(row))),
             None => Box::pin(async { Err(of_another()) }),
@@ -230,7 +235,7 @@ impl<R: Resource> ViewSet for Of<R> {
         object: Option<Box<dyn Object>>,
     ) -> Answering<'a> {
         let row = object.and_then(|object| (object as Box<dyn Any>).downcast::<R>().ok());
-        match (Self::action(action).map(|action| &action.run), row) {
+        match (Self::own(action.method, action.route).map(|own| &own.run), row) {
             (Some(Run::List(run) | Run::Create(run)), _) => run(request),
             (Some(Run::Object(run)), Some(row)) => run(request, *row),
             _ => Box::pin(async { Err(of_another()) }),

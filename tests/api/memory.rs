@@ -57,6 +57,21 @@ fn at_once(app: &TestApp, path: &str, reads: usize) -> Vec<JoinHandle<Answer>> {
     std::iter::repeat_with(read).take(reads).collect()
 }
 
+/// How many statements that begin like this so many reads take, begun at once.
+async fn taken_at_once(
+    app: &TestApp,
+    path: &str,
+    reads: usize,
+    statements: &Statements,
+    beginning: &str,
+) -> usize {
+    statements.take();
+    for read in at_once(app, path, reads) {
+        read.await.unwrap().status(200);
+    }
+    statements.take().iter().filter(|text| text.starts_with(beginning)).count()
+}
+
 #[tokio::test]
 async fn reads_at_once_share_the_proof() {
     let app = TestApp::new().await;
@@ -64,12 +79,7 @@ async fn reads_at_once_share_the_proof() {
     let statements = Statements::watch();
     for _ in 0..200 {
         warm(&app.admin(), &path).await;
-        statements.take();
-        for read in at_once(&app, &path, 32) {
-            read.await.unwrap().status(200);
-        }
-        if statements.take().iter().filter(|text| text.starts_with("SELECT pg_current_snapshot")).count() <= 2
-        {
+        if taken_at_once(&app, &path, 32, &statements, "SELECT pg_current_snapshot").await <= 2 {
             return;
         }
     }
@@ -84,11 +94,7 @@ async fn what_reads_at_once_find_is_found_once() {
     for _ in 0..200 {
         warm(&app.admin(), &path).await;
         execute(&app.pool, "UPDATE authentik_flows_stage SET name = name").await;
-        statements.take();
-        for read in at_once(&app, &path, 32) {
-            read.await.unwrap().status(200);
-        }
-        if statements.take().iter().filter(|text| text.starts_with("SELECT t.stage_ptr_id")).count() == 1 {
+        if taken_at_once(&app, &path, 32, &statements, "SELECT t.stage_ptr_id").await == 1 {
             return;
         }
     }

@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 
 import {
-    FLOW,
     WIDTHS,
     ask,
     begin,
@@ -20,6 +19,7 @@ import {
     heading,
     line,
     look,
+    makeFlow,
     ordered,
     origin,
     page,
@@ -34,7 +34,7 @@ begin();
 
 before(async () => {
     for (const slug of ["enrollment", "recovery"]) {
-        await ask("POST", "/flows/instances/", { name: slug, slug, title: "Welcome", designation: slug, ...FLOW });
+        await makeFlow(slug, { title: "Welcome", designation: slug });
     }
 });
 

@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 
 import {
-    FLOW,
     INVITATIONS,
     ask,
     begin,
@@ -14,6 +13,7 @@ import {
     handle,
     heading,
     look,
+    makeFlow,
     open,
     ordered,
     page,
@@ -27,13 +27,7 @@ const stages = {};
 let flow;
 
 before(async () => {
-    flow = await ask("POST", "/flows/instances/", {
-        name: slug,
-        slug,
-        title: "Hello",
-        designation: "enrollment",
-        ...FLOW,
-    });
+    flow = await makeFlow(slug);
     for (const name of ["one", "two", "three"]) {
         stages[name] = await ask("POST", "/stages/user_write/", { name: `${slug}-${name}` });
     }

@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 
 import {
-    FLOW,
     INVITATIONS,
     ask,
     begin,
@@ -14,6 +13,7 @@ import {
     handle,
     heading,
     look,
+    makeFlow,
     open,
     origin,
     page,
@@ -35,13 +35,7 @@ let flow, stage, first, second;
 
 before(async () => {
     const slug = "rights";
-    flow = await ask("POST", "/flows/instances/", {
-        name: slug,
-        slug,
-        title: "Hello",
-        designation: "enrollment",
-        ...FLOW,
-    });
+    flow = await makeFlow(slug);
     stage = await ask("POST", "/stages/email/", { name: "rights-mail", subject: "Come in", use_global_settings: true });
     await ask("POST", "/flows/bindings/", { target: flow.pk, stage: stage.pk, order: 0 });
     for (const name of ["rights-2", "rights-1"]) {

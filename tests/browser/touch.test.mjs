@@ -3,20 +3,14 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 
-import { FLOW, WIDTHS, ask, begin, end, handle, look, open, ordered, page } from "./walk.mjs";
+import { WIDTHS, ask, begin, end, handle, look, makeFlow, open, ordered, page } from "./walk.mjs";
 
 const slug = "touch";
 const NAMES = Array.from({ length: 16 }, (_, index) => `touch-${index + 1}`);
 let flow, finger;
 
 before(async () => {
-    flow = await ask("POST", "/flows/instances/", {
-        name: slug,
-        slug,
-        title: "Hello",
-        designation: "enrollment",
-        ...FLOW,
-    });
+    flow = await makeFlow(slug);
     for (const [index, name] of NAMES.entries()) {
         const { pk } = await ask("POST", "/stages/invitation/stages/", { name });
         await ask("POST", "/flows/bindings/", { target: flow.pk, stage: pk, order: index * 10 });

@@ -21,6 +21,11 @@ export class Refusal extends Error {
     }
 }
 
+/** Whether a write was refused since what it goes by isn't there any more, or isn't what it was. */
+export function isOutdated(error: unknown): boolean {
+    return error instanceof Refusal && [404, 412].includes(error.status);
+}
+
 /** There is no answer, or not from the server itself. */
 export class Silence extends Error {
     constructor() {

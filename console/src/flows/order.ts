@@ -1,6 +1,6 @@
 // The order of the stages in a flow: numbers of their bindings, which needn't be consecutive.
 
-import { Refusal, api } from "../api/client";
+import { api, isOutdated } from "../api/client";
 import type { Binding, Page } from "../api/types";
 
 export const BINDINGS = "/flows/bindings/";
@@ -64,7 +64,6 @@ async function write(binding: Binding, order: number): Promise<void> {
         if (now.data.order !== binding.order) throw new Error(REORDERED);
         await api.patch(path, { order }, { ifMatch: now.etag });
     } catch (error) {
-        const other = error instanceof Refusal && [404, 412].includes(error.status);
-        throw other ? new Error(REORDERED) : error;
+        throw isOutdated(error) ? new Error(REORDERED) : error;
     }
 }

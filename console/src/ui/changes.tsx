@@ -1,6 +1,6 @@
 // What somebody else does to an object while one looks at it: it is shown before anything of one's own goes by it.
 
-import { type Answer, type Query, Refusal, api } from "../api/client";
+import { type Answer, type Query, Refusal, api, isOutdated } from "../api/client";
 import type { Values } from "../forms/declaration";
 import { label } from "../forms/field";
 import { number, value } from "../format";
@@ -65,7 +65,7 @@ export function useCurrent<T extends object>(path: string, seen: T, query: Query
         try {
             await how(loaded.data?.etag ?? null);
         } catch (error) {
-            if (!(error instanceof Refusal && [404, 412].includes(error.status))) throw error;
+            if (!isOutdated(error)) throw error;
             loaded.reload();
             return false;
         }
