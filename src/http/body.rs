@@ -2,7 +2,7 @@
 //!
 //! A body is kept if a view may ask for it. One of more than [`SMALL`] bytes is kept if its sender's credentials are good
 //! and there is room for it among all bodies; the connection that the credentials are looked up on is given back before
-//! the body is waited for. Everything else is read and dropped, so that the client reads our answer rather than a reset.
+//! the body is waited for. Everything else is left to [`unread`](super::unread).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,12 +33,10 @@ pub async fn read(call: &mut Call, body: Body) -> Result<(), ApiError> {
         return Ok(());
     }
     let may_be_asked_for = matches!(call.method.as_str(), "POST" | "PUT" | "PATCH") && call.has_credentials();
-    let stall = call.app.settings.stall;
-    let mut body = Reading { body, stall, deadline: call.deadline, more_by: None, counted: 0, total: 0 };
     if !may_be_asked_for {
-        body.drain().await;
         return Ok(());
     }
+    let mut body = Reading::new(body, call.app.settings.stall, call.deadline);
     let size = body.body.size_hint();
     let most = size.upper().map_or(usize::MAX, |upper| usize::try_from(upper).unwrap_or(usize::MAX));
     call.body = if most > MAX_BODY && size.lower() == most as u64 {
@@ -66,18 +64,14 @@ pub async fn read(call: &mut Call, body: Body) -> Result<(), ApiError> {
             }
         }
     };
-    match &call.body {
+    match call.body {
         Err(ApiError::BodyTimeout) => Err(ApiError::BodyTimeout),
-        Err(_) => {
-            body.drain().await;
-            Ok(())
-        }
-        Ok(_) => Ok(()),
+        _ => Ok(()),
     }
 }
 
 /// A body that is being read.
-struct Reading {
+pub(super) struct Reading {
     body: Body,
     stall: Duration,
     deadline: Instant,
@@ -88,6 +82,11 @@ struct Reading {
 }
 
 impl Reading {
+    /// One of which some has to come in every `stall`, and the end before the deadline.
+    pub(super) fn new(body: Body, stall: Duration, deadline: Instant) -> Self {
+        Self { body, stall, deadline, more_by: None, counted: 0, total: 0 }
+    }
+
     /// The next part, if there is one.
     async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         if self.total - self.counted >= LEAST {
@@ -117,8 +116,15 @@ impl Reading {
         Ok(kept.into())
     }
 
-    /// Read it and keep nothing, as far as it comes.
-    async fn drain(&mut self) {
-        while self.total <= MAX_DRAIN && matches!(self.next().await, Ok(Some(_))) {}
+    /// Read it and keep nothing, as far as it comes; whether that was all of it.
+    pub(super) async fn drain(&mut self) -> bool {
+        while self.total <= MAX_DRAIN {
+            match self.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
     }
 }

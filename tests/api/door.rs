@@ -293,6 +293,50 @@ async fn memory_is_bounded_and_comes_back() {
     eprintln!("{} MB after {:?}", server.memory().0, began.elapsed());
 }
 
+/// A proxy makes a 502 of an answer that a reset overtakes, and authentik never gets what isn't served here.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_still_sends_reads_the_answer_and_goes_on() {
+    let server = serve(&[]).await;
+    let body = vec![b' '; 2 * LARGEST];
+    for (method, path, key, status) in [
+        ("POST", "/api/v3/policies/all/", Some(KEY), "501"),
+        ("POST", "/api/v3/stages/email/a.b/", None, "404"),
+        ("POST", "/nowhere/", None, "404"),
+        ("POST", "/-/health/live/", None, "405"),
+        ("POST", STAGES, None, "403"),
+        ("POST", STAGES, Some(KEY), "413"),
+        ("GET", STAGES, Some(KEY), "200"),
+        ("DELETE", STAGES, Some(KEY), "405"),
+    ] {
+        let mut stream = server.send(head(method, path, key, body.len()).as_bytes()).unwrap();
+        for part in body.chunks(body.len() / 4) {
+            stream.write_all(part).unwrap();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        stream.write_all(b"GET /-/health/live/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let answers = rest(&mut stream, Duration::from_secs(20));
+        assert!(answers.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {answers}");
+        assert_eq!(answers.matches("HTTP/1.1 204 ").count(), 1, "{method} {path}: {answers}");
+    }
+}
+
+/// Nothing is sent for no purpose by those who ask first.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_to_be_asked_for_a_body_has_the_answer_at_once() {
+    let server = serve(&[]).await;
+    for (path, key, answer) in [
+        ("/api/v3/policies/all/", Some(KEY), "HTTP/1.1 501 "),
+        (STAGES, None, "HTTP/1.1 403 "),
+        (STAGES, Some(KEY), "HTTP/1.1 413 "),
+    ] {
+        let head =
+            head("POST", path, key, 2 * LARGEST).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+        let answered = rest(&mut server.send(head.as_bytes()).unwrap(), Duration::from_secs(20));
+        assert!(answered.starts_with(answer), "{path}: {answered}");
+        assert!(answered.contains("connection: close\r\n"), "{path}: {answered}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_large_is_refused() {
     let server = serve(&[("AUTHENTIK_STAGES__HEAD", "8192")]).await;

@@ -79,8 +79,9 @@ async fn a_deleted_object_leaves_nothing_to_read() {
 
 /// Hyper closes a connection on which there is still a body. A client that isn't told sends its next request there.
 #[tokio::test]
-async fn a_connection_with_a_body_that_nobody_read_is_said_to_end() {
+async fn a_connection_with_a_body_that_nobody_asked_for_is_said_to_end() {
     let app = TestApp::new().await;
+    let waits = [JSON[0], ("expect", "100-continue")];
     for path in [
         "/nowhere/",
         "/policies/all/",
@@ -89,13 +90,15 @@ async fn a_connection_with_a_body_that_nobody_read_is_said_to_end() {
         "/api/v3/",
         "/-/health/live/",
     ] {
-        let answer = app.admin().send("POST", path, &JSON, "{}").await;
+        let answer = app.admin().send("POST", path, &waits, "{}").await;
         assert_eq!(answer.header("connection"), Some("close"), "{answer}");
-        let answer = app.admin().send("POST", path, &[], "").await;
-        assert_eq!(answer.header("connection"), None, "{answer}");
+        for (headers, body) in [(&JSON[..], "{}"), (&waits, "")] {
+            let answer = app.admin().send("POST", path, headers, body).await;
+            assert_eq!(answer.header("connection"), None, "{answer}");
+        }
     }
     for path in [EMAIL, "/root/config/", "/stages/email/templates/"] {
-        let answer = app.admin().send("POST", path, &JSON, "{}").await;
+        let answer = app.admin().send("POST", path, &waits, "{}").await;
         assert_eq!(answer.header("connection"), None, "{answer}");
     }
 }
