@@ -1,5 +1,6 @@
 """The proxies of examples/ in front of ak-stages and a stand-in for authentik."""
 
+import hashlib
 import shutil
 import signal
 from contextlib import contextmanager
@@ -45,11 +46,14 @@ THEIRS = [
 
 
 class StandIn(BaseHTTPRequestHandler):
-    """Answers every path with its own name."""
+    """Answers every path with its own name, and says in a header what it was sent."""
 
     def do_GET(self) -> None:
+        # All of it: a connection that is closed with something unread is reset, and the answer may be lost with it.
+        received = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         body = b"authentik"
         self.send_response(200)
+        self.send_header("X-Received", digest(received))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -58,6 +62,11 @@ class StandIn(BaseHTTPRequestHandler):
 
     def log_message(self, *_) -> None:
         pass
+
+
+def digest(body: bytes) -> str:
+    """What a body is known by."""
+    return hashlib.sha256(body).hexdigest()
 
 
 @contextmanager
