@@ -7,19 +7,22 @@
 //! what was read under a snapshot is exact for as long as the server answers with the same one.
 //!
 //! It does not hold on a standby, whose list leaves out what the primary runs, nor from one server to another, which may
-//! have lost transactions and given their ids again. So a proof names the server, by the instant it started, and a
-//! standby gives none. Nor does it hold for what a statement locks, which may be newer than its snapshot: writes remember
-//! nothing.
+//! have lost transactions and given their ids again; nor across a crash, if commits don't wait for the disk
+//! (`synchronous_commit = off`). So a proof names the server, by the instants at which it started and at which it last
+//! recovered, and a standby gives none. Nor does it hold for what a statement locks, which may be newer than its snapshot:
+//! writes remember nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::{PgConnection, Row};
 
-/// A running PostgreSQL, told from any other and from itself before a restart.
+/// A running PostgreSQL, told from any other and from itself before a restart or a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Server {
     place: u64,
     started: i64,
+    /// When its statistics begin. A crash of one of its processes drops them, and leaves the start as it is.
+    counted_from: i64,
     database: i64,
 }
 
@@ -31,14 +34,15 @@ impl Server {
     pub async fn ask(connection: &mut PgConnection, place: u64) -> sqlx::Result<(Self, bool)> {
         let row = sqlx::query(
             "SELECT pg_is_in_recovery(), (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, \
+             (SELECT (extract(epoch FROM stats_reset) * 1000000)::bigint FROM pg_stat_bgwriter), \
              (SELECT oid::bigint FROM pg_database WHERE datname = current_database())",
         )
         .persistent(false)
         .fetch_one(connection)
         .await?;
         let is_standby: bool = row.try_get(0)?;
-        let (started, database) = (row.try_get(1)?, row.try_get(2)?);
-        Ok((Self { place, started, database }, is_standby))
+        let (started, counted_from, database) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        Ok((Self { place, started, counted_from, database }, is_standby))
     }
 }
 

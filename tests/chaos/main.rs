@@ -10,6 +10,7 @@
 
 mod database;
 mod ledger;
+mod lost_commit;
 mod mail;
 #[path = "../common/postgres.rs"]
 mod postgres;
