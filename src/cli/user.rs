@@ -47,7 +47,10 @@ impl User {
                 }
                 let new = NewUser { username: &username, name: &name, email: &email, kind: &kind };
                 let made = new.make(pool, superuser, &Clock::System, &Ids::Random).await;
-                made.map_err(|error| taken(error, "username"))
+                made.map_err(|error| match error.downcast() {
+                    Ok(error) => taken(error, "username"),
+                    Err(sentence) => sentence,
+                })
             }
             Self::List => {
                 let rows: Vec<(String, String, bool)> = sqlx::query_as(

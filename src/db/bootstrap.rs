@@ -1,6 +1,7 @@
 //! What an empty database of our own is given at the first start: the permissions, the superusers' group, the first
 //! user and one token.
 
+use anyhow::{bail, ensure};
 use drf::permission::Model;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
@@ -167,20 +168,29 @@ impl NewUser<'_> {
     /// Make the user; a `superuser` as a member of `authentik Admins`.
     ///
     /// # Errors
-    /// The name is taken, or the database failed.
-    pub async fn make(&self, pool: &PgPool, superuser: bool, clock: &Clock, ids: &Ids) -> sqlx::Result<()> {
+    /// The name is taken, the server was never started, or somebody has removed or renamed the group.
+    pub async fn make(&self, pool: &PgPool, superuser: bool, clock: &Clock, ids: &Ids) -> anyhow::Result<()> {
         let mut transaction = pool.begin().await?;
+        let somebody = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM authentik_core_user)");
+        if !somebody.fetch_one(&mut *transaction).await? {
+            // With a user there, the first start would take the database for one that has its superuser.
+            bail!(
+                "there is nobody yet: the first start of the server makes akadmin, and the group of superusers"
+            );
+        }
         let user = self.insert(&mut transaction, clock, ids).await?;
         if superuser {
-            sqlx::query(
+            let join = sqlx::query(
                 "INSERT INTO authentik_core_user_groups (user_id, group_id) \
                  SELECT $1, group_uuid FROM authentik_core_group WHERE name = 'authentik Admins'",
-            )
-            .bind(user)
-            .execute(&mut *transaction)
-            .await?;
+            );
+            let joined = join.bind(user).execute(&mut *transaction).await?;
+            ensure!(
+                joined.rows_affected() > 0,
+                "there is no group `authentik Admins` to put a superuser into"
+            );
         }
-        transaction.commit().await
+        Ok(transaction.commit().await?)
     }
 
     /// Make the user, without a password: such users only hold tokens. Gives the id.

@@ -4,7 +4,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Client, INVITATION, NOW, TestApp};
+use crate::support::{Client, INVITATION, NOW, Program, TestApp, empty_database};
 
 const USERS: &str = "/core/users/";
 
@@ -241,4 +241,42 @@ async fn me_has_the_groups_above_and_the_settings_of_all() {
     assert_eq!((&me["groups"], &me["settings"]), (&groups, &json!({ "a": 1, "b": 2, "c": 3 })));
     let me = app.admin().get("/core/users/me/").await.status(200).json()["user"].clone();
     assert_eq!(me["settings"], json!({}));
+}
+
+/// What `ak-stages user create` says, where it makes none.
+fn refused_by_command(environment: &[(&'static str, String)], arguments: &[&str]) -> Option<String> {
+    let output = Program::command(environment).args(["user", "create"]).args(arguments).output().unwrap();
+    (!output.status.success()).then(|| String::from_utf8(output.stderr).unwrap())
+}
+
+/// One that is made before the first start would keep that from making `akadmin`.
+#[tokio::test]
+async fn the_command_line_makes_users_once_there_is_the_first() {
+    let environment = empty_database().await;
+    let sentence = refused_by_command(&environment, &["chief", "--superuser"]).unwrap();
+    assert!(sentence.contains("the first start of the server makes akadmin"), "{sentence}");
+
+    let app = TestApp::new().await;
+    let environment = app.environment();
+    assert_eq!(refused_by_command(&environment, &["chief", "--superuser"]), None);
+    let sentence = refused_by_command(&environment, &["chief"]).unwrap();
+    assert!(sentence.contains("this username is taken"), "{sentence}");
+    let found = async |name: &str| {
+        let rows = app.admin().get(&format!("{USERS}?username={name}")).await.status(200).json();
+        rows["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| user["is_superuser"] == true)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found("chief").await, [true]);
+
+    sqlx::query("UPDATE authentik_core_group SET name = 'Admins' WHERE is_superuser")
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    let sentence = refused_by_command(&environment, &["second", "--superuser"]).unwrap();
+    assert!(sentence.contains("there is no group `authentik Admins`"), "{sentence}");
+    assert!(found("second").await.is_empty());
 }
