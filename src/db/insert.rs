@@ -10,7 +10,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::statements::{push_columns, push_content, push_default};
+use super::content::{push_content, push_default};
+use super::statements::push_columns;
 use super::{Dictionary, Layout, Sql};
 use crate::clock::Ids;
 

@@ -3,6 +3,7 @@
 pub mod attached;
 pub mod bootstrap;
 pub mod catalogue;
+mod content;
 pub mod dictionary;
 pub mod embedded;
 pub mod extensions;
@@ -13,6 +14,7 @@ pub mod insert;
 mod json_lookup;
 pub mod key;
 pub mod layout;
+pub mod lookups;
 pub mod needs;
 pub mod own;
 pub mod pool;
@@ -23,6 +25,7 @@ pub mod server;
 pub mod sql;
 pub mod statements;
 pub mod time_limit;
+pub mod updates;
 pub mod volume;
 
 use std::time::Duration;

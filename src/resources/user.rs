@@ -1,5 +1,8 @@
 //! Users: of their own, and as other objects show them. No request sets a password; nobody logs in here.
 
+mod avatar;
+mod membership;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +13,6 @@ use drf::params::{Filter, FilterKind, Rows, asc};
 use drf::permission::Model;
 use drf::search::{self, Searched};
 use drf::{rules, time};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -24,10 +26,13 @@ use super::{group, me, token, used_by};
 use crate::auth::Gift;
 use crate::contract::messages;
 use crate::contract::rules as authentik_rules;
-use crate::db::{Dictionary, Layout, Need, Sql, bootstrap, statements};
+use crate::db::{Dictionary, Need, Sql, bootstrap, statements};
 use crate::error::ApiError;
 use crate::views::used_by::Relation;
 use crate::views::{Action, Check, Context, Preparation, Resource, Save};
+
+pub use avatar::avatar;
+pub use membership::{all_groups, group_attribute};
 
 /// Names and permissions.
 pub const MODEL: Model = Model { app_label: "authentik_core", name: "User", model: "user" };
@@ -422,64 +427,6 @@ async fn check_gifts(check: &mut Check<'_, User>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A group that a user is in, directly or through a group below it.
-#[derive(Debug, Serialize, FromRow)]
-pub struct Membership {
-    name: String,
-    pk: Uuid,
-    #[serde(skip)]
-    attributes: Dictionary,
-}
-
-/// All groups of a user, by name.
-///
-/// # Errors
-/// The database failed.
-pub async fn all_groups(
-    layout: &Layout,
-    connection: &mut PgConnection,
-    user: i32,
-) -> Result<Vec<Membership>, ApiError> {
-    let mut query = Sql::new("WITH RECURSIVE up (id) AS (SELECT m.group_id FROM ");
-    query.push(layout.user_groups()).push(" m WHERE m.user_id = ").bind(user).push(
-        " UNION SELECT a.parent_id FROM up JOIN authentik_core_groupparentage a ON a.child_id = up.id\
-         ) SELECT g.name, g.group_uuid AS pk, g.attributes FROM up \
-         JOIN authentik_core_group g ON g.group_uuid = up.id ORDER BY g.name",
-    );
-    Ok(query.build_query_as().fetch_all(connection).await?)
-}
-
-/// One of authentik's `group_attributes`: that of all groups and then a user's own, one merged into the other. Objects are
-/// merged key by key, lists appended; of anything else the later one counts.
-///
-/// # Errors
-/// 400 for one that takes more than an answer may.
-pub fn group_attribute(
-    groups: &[Membership],
-    own: &Dictionary,
-    name: &str,
-) -> Result<Option<Value>, ApiError> {
-    let mut merged = Map::new();
-    for attributes in groups.iter().map(|group| &group.attributes).chain([own]) {
-        if let Some(value) = attributes.member(name)? {
-            merge(&mut merged, Map::from_iter([(name.to_owned(), value)]));
-        }
-    }
-    Ok(merged.remove(name))
-}
-
-fn merge(merged: &mut Map<String, Value>, next: Map<String, Value>) {
-    for (key, value) in next {
-        match (merged.get_mut(&key), value) {
-            (Some(Value::Object(merged)), Value::Object(next)) => merge(merged, next),
-            (Some(Value::Array(merged)), Value::Array(next)) => merged.extend(next),
-            (_, value) => {
-                merged.insert(key, value);
-            }
-        }
-    }
-}
-
 /// Users by id, complete.
 ///
 /// # Errors
@@ -530,25 +477,6 @@ async fn roles(connection: &mut PgConnection, users: &[User]) -> Result<HashMap<
     Ok(roles)
 }
 
-/// What is percent-encoded in the URL of an avatar.
-const NOT_IN_DATA_URLS: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'/').remove(b':').remove(b'=');
-
-/// An image of the initials, as a `data:` URL. authentik asks gravatar first; we ask nobody.
-pub fn avatar(name: &str) -> String {
-    let mut words = name.split_whitespace().filter_map(|word| word.chars().next());
-    let first = words.next();
-    let initials: String = first.into_iter().chain(words.next_back()).flat_map(char::to_uppercase).collect();
-    let color = Sha256::digest(name).iter().take(3).fold(0_u32, |color, byte| color << 8 | u32::from(*byte));
-    let svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"64\" height=\"64\">\
-         <rect width=\"64\" height=\"64\" fill=\"#{:06x}\"/><text x=\"32\" y=\"40\" fill=\"#fff\" font-size=\"24\" \
-         font-family=\"sans-serif\" text-anchor=\"middle\">{initials}</text></svg>",
-        color & 0x7f_7f7f, // dark enough for white letters
-    );
-    format!("data:image/svg+xml,{}", utf8_percent_encode(&svg, NOT_IN_DATA_URLS))
-}
-
 fn autocomplete() -> Map<String, Value> {
     let field = |kind: &str, nullable: bool| json!({ "type": kind, "nullable": nullable, "options": null });
     let mut attributes = field("relation", false);
@@ -569,38 +497,4 @@ fn autocomplete() -> Map<String, Value> {
         "models": { "authentik_core.user": fields },
     });
     schema.as_object().cloned().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-    use uuid::Uuid;
-
-    use super::{Dictionary, Membership, group_attribute};
-
-    #[test]
-    fn attributes_are_merged_from_the_groups_to_the_user() {
-        let dictionary = |value: Value| Dictionary::of(value.to_string()).unwrap();
-        let group = |attributes| Membership {
-            name: String::new(),
-            pk: Uuid::nil(),
-            attributes: dictionary(attributes),
-        };
-        let groups = [
-            group(
-                json!({ "a": 1, "list": [1], "settings": { "theme": "dark", "layout": { "type": "row" } } }),
-            ),
-            group(json!({ "a": 2, "b": {}, "list": [2, 1], "settings": { "theme": "light" } })),
-        ];
-        let own = dictionary(json!({ "b": null, "list": [3], "settings": { "layout": { "wide": true } } }));
-        for (name, expected) in [
-            ("a", Some(json!(2))),
-            ("b", Some(Value::Null)),
-            ("c", None),
-            ("list", Some(json!([1, 2, 1, 3]))),
-            ("settings", Some(json!({ "theme": "light", "layout": { "type": "row", "wide": true } }))),
-        ] {
-            assert_eq!(group_attribute(&groups, &own, name).unwrap(), expected, "{name}");
-        }
-    }
 }

@@ -11,10 +11,10 @@ use sqlx::PgConnection;
 use super::view_set::{self, Object, ViewSet};
 use super::{Answer, Context, Resource};
 use crate::auth::Scope;
-use crate::db::Layout;
 use crate::db::proof::Seen;
 use crate::db::search::Search;
 use crate::db::statements::{self, Lock, Selection};
+use crate::db::{Layout, lookups};
 use crate::error::ApiError;
 
 /// See the module.
@@ -63,7 +63,7 @@ impl<'a> Lens<'a> {
         }
         lens.filters = params::filters(lens.declared, context.query, lens.layout.release().api())
             .map_err(ApiError::Validation)?;
-        if let Some((name, sentence)) = statements::missing(connection, &lens.filters.existing).await? {
+        if let Some((name, sentence)) = lookups::missing(connection, &lens.filters.existing).await? {
             return Err(ApiError::field(name, sentence));
         }
         Ok(lens)

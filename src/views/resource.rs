@@ -23,8 +23,8 @@ use crate::app::App;
 use crate::auth::{Caller, Gift, Lack, Scope};
 use crate::authentik::{Change, FlowPart, Trace, Written};
 use crate::db::insert::NewRows;
+use crate::db::lookups::Wanted;
 use crate::db::proof::Seen;
-use crate::db::statements::Wanted;
 use crate::db::{Need, PrimaryKey};
 use crate::error::ApiError;
 

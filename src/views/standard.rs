@@ -16,7 +16,7 @@ use super::view_set::{self, ViewSet};
 use super::{Answer, Context, Making, Resource, Save};
 use crate::authentik::{Change, cascade};
 use crate::db::insert::insert;
-use crate::db::{PrimaryKey, statements};
+use crate::db::{PrimaryKey, statements, updates};
 use crate::error::ApiError;
 
 /// A page of what the caller sees and the query asks for.
@@ -155,7 +155,7 @@ pub async fn remove<R: Resource>(
 
 async fn store<R: Resource>(request: &mut Request<'_>, row: &R, draft: &Draft) -> Result<(), ApiError> {
     request.context.trace.changing(request.connection, row.part()).await?;
-    let updated = statements::update(request.connection, R::DECLARATION, row.pk().into(), draft).await;
+    let updated = updates::update(request.connection, R::DECLARATION, row.pk().into(), draft).await;
     updated.map_err(|error| unique_violation(R::DECLARATION, error))
 }
 
@@ -206,11 +206,11 @@ async fn link(
         match target.key {
             Key::Uuid => {
                 let Some(keys) = draft.keys::<Uuid>(field) else { continue };
-                statements::link(connection, layout, through, holder, &keys, ids).await?;
+                updates::link(connection, layout, through, holder, &keys, ids).await?;
             }
             Key::Integer => {
                 let Some(keys) = draft.keys::<i32>(field) else { continue };
-                statements::link(connection, layout, through, holder, &keys, ids).await?;
+                updates::link(connection, layout, through, holder, &keys, ids).await?;
             }
         }
         linked = true;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use super::{Check, Context, Preparation, Resource};
-use crate::db::statements::{self, Fact, LookedUp, Wanted};
+use crate::db::lookups::{self, Fact, LookedUp, Wanted};
 use crate::error::ApiError;
 
 /// A body that may be written.
@@ -84,12 +84,12 @@ async fn look_up(
     wanted: Option<Wanted<'_>>,
     errors: &mut FieldErrors,
 ) -> Result<HashMap<String, Uuid>, ApiError> {
-    let mut probes = statements::probes(declared, draft);
+    let mut probes = lookups::probes(declared, draft);
     probes.retain(|probe| !errors.has(probe.field));
     let layout = &context.app.database.layout;
     let nameable = |target: &_| context.nameable(target);
     let LookedUp { wrong, found } =
-        statements::look_up(connection, declared, layout, &probes, pk, wanted, nameable).await?;
+        lookups::look_up(connection, declared, layout, &probes, pk, wanted, nameable).await?;
     for (probe, wrong) in probes.iter().zip(wrong) {
         let Some(index) = wrong else { continue };
         let sentence = match &probe.fact {
