@@ -32,22 +32,24 @@ impl Stage<'_> {
         Stage { server, path: format!("{STAGES}{}/", answer.pk()) }
     }
 
-    /// Change it, as soon as the server has found the database again.
     fn write(&self, value: &str) {
-        let body = json!({ "user_path_template": value }).to_string();
-        let changed = || self.server.ask("PATCH", &self.path, &body).unwrap();
-        let mut answer = changed();
-        while answer.status == 503 {
-            answer = changed();
-        }
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        self.ask("PATCH", &json!({ "user_path_template": value }).to_string());
     }
 
     fn read(&self) -> String {
-        let answer = self.server.ask("GET", &self.path, "").unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let stage: Value = serde_json::from_str(&answer.body).unwrap();
+        let stage: Value = serde_json::from_str(&self.ask("GET", "")).unwrap();
         stage["user_path_template"].as_str().unwrap().to_owned()
+    }
+
+    /// Ask for it until the server has found the database again: the answer's body.
+    fn ask(&self, method: &str, body: &str) -> String {
+        loop {
+            let answer = self.server.ask(method, &self.path, body).unwrap();
+            if answer.status != 503 {
+                assert_eq!(answer.status, 200, "{}", answer.body);
+                return answer.body;
+            }
+        }
     }
 }
 
