@@ -51,7 +51,7 @@ pub fn router(app: App) -> Router {
         // which makes another form of an answer: only here is it known whether the client has it.
         .layer(middleware::from_fn_with_state(app.clone(), log_request))
         // Around all that may read a body.
-        .layer(middleware::from_fn_with_state(app.clone(), unread::drain))
+        .layer(middleware::from_fn_with_state(app.settings.stall, unread::drain))
         // Compresses what everything below answers.
         .layer(CompressionLayer::new())
         // Closest to the views: a panic there is an answer for everything above.

@@ -4,6 +4,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
@@ -15,12 +16,12 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::Instant;
 
 use super::body::Reading;
-use crate::app::App;
 use crate::db::time_limit::TIME_LIMIT;
 
-/// Read what is left of a body and drop it, before the answer. A client that waits for a `100 Continue` sends none: it has
-/// the answer at once. Where the connection ends all the same, the answer says so with `Connection: close`.
-pub async fn drain(State(app): State<App>, request: Request<Body>, next: Next) -> Response {
+/// Read what is left of a body and drop it, before the answer, as long as some of it comes in every `stall`. A client that
+/// waits for a `100 Continue` sends none: it has the answer at once. Where the connection ends all the same, the answer says
+/// so with `Connection: close`.
+pub async fn drain(State(stall): State<Duration>, request: Request<Body>, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
@@ -31,8 +32,8 @@ pub async fn drain(State(app): State<App>, request: Request<Body>, next: Next) -
     let mut response = next.run(request).await;
     let is_read = match rest.try_recv() {
         // One that didn't come in time was waited for.
-        Ok(Rest { body, is_coming: true }) if response.status() != StatusCode::REQUEST_TIMEOUT => {
-            Reading::new(body, app.settings.stall, Instant::now() + TIME_LIMIT).drain().await
+        Ok(Some(body)) if response.status() != StatusCode::REQUEST_TIMEOUT => {
+            Reading::new(body, stall, Instant::now() + TIME_LIMIT).drain().await
         }
         Err(TryRecvError::Closed) => true,
         Ok(_) | Err(TryRecvError::Empty) => false,
@@ -48,22 +49,15 @@ struct Watched {
     body: Body,
     /// Whether the client sends it without being asked for it, or has been asked.
     is_coming: bool,
-    /// Where to; not if its end was seen.
-    left: Option<oneshot::Sender<Rest>>,
-}
-
-/// What is left of a body.
-struct Rest {
-    body: Body,
-    is_coming: bool,
+    /// Where to, as `None` if it isn't coming. Gone once its end was seen.
+    left: Option<oneshot::Sender<Option<Body>>>,
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
         if let Some(left) = self.left.take().filter(|_| !self.body.is_end_stream()) {
-            let rest = Rest { body: std::mem::take(&mut self.body), is_coming: self.is_coming };
             // Nobody takes it if the client is gone.
-            left.send(rest).ok();
+            left.send(self.is_coming.then(|| std::mem::take(&mut self.body))).ok();
         }
     }
 }
